@@ -1,0 +1,87 @@
+"""What every source of weights can do, whether it lies on disk, on the Hub, or is computed on read."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_soup.checkpoints.dtypes import ITEM_SIZE, torch_dtype
+from hf_soup.checkpoints.reference import PinnedRef
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor as a header describes it. `dtype` is a safetensors code such as "F32" or "BF16"."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * ITEM_SIZE[self.dtype]
+
+
+class Checkpoint(ABC):
+    """The tensors of one model. Nothing outside this room knows where they come from."""
+
+    ref: PinnedRef | None
+    """Where it came from; None for a checkpoint that is computed on read."""
+    label: str
+    """How messages name it, e.g. `me/run-1@4f1c2ab`."""
+    config: dict[str, Any]
+    """The parsed config.json, {} when there is none."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex digest: equal for equal weights in equal files, different otherwise."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names of all tensors, sorted."""
+
+    @abstractmethod
+    def info(self, name: str) -> TensorInfo:
+        """Dtype, shape and size of a tensor, from the header alone. Raises KeyError for an unknown name."""
+
+    @abstractmethod
+    def read_span(self, name: str, start: int, stop: int, out: Tensor | None = None) -> Tensor:
+        """Returns elements [start, stop) of the flattened tensor (row-major), 1-D, on the CPU, in its stored dtype.
+
+        `out`: a 1-D contiguous CPU tensor of that dtype with at least stop - start elements; the result is then a view
+        of it. Raises SoupError, naming file and tensor, when the file is shorter than its header says.
+        """
+
+    @abstractmethod
+    def side_folder(self) -> Path:
+        """A local folder with config.json, tokenizer and processor files (weights need not be in it)."""
+
+    def read(self, name: str) -> Tensor:
+        """Returns the whole tensor on the CPU, in its stored dtype and shape."""
+        info = self.info(name)
+        return self.read_span(name, 0, info.numel).reshape(info.shape)
+
+    def read_rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Returns rows [start, stop) of a tensor of one or more dimensions, shape (stop - start, *shape[1:])."""
+        info = self.info(name)
+        if not info.shape or not 0 <= start <= stop <= info.shape[0]:
+            raise IndexError(f"rows {start}:{stop} of tensor '{name}', which has shape {list(info.shape)}")
+        row = math.prod(info.shape[1:])
+        return self.read_span(name, start * row, stop * row).reshape(stop - start, *info.shape[1:])
+
+    def empty(self, name: str, numel: int) -> Tensor:
+        """Returns an uninitialised 1-D CPU tensor of this tensor's stored dtype."""
+        import torch
+
+        return torch.empty(numel, dtype=torch_dtype(self.info(name).dtype))

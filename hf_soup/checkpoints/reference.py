@@ -1,0 +1,106 @@
+"""What a user writes to name a model, parsed; and the same thing pinned to one commit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from hf_soup.errors import InputError
+
+_HUB_ID = r"[A-Za-z0-9][\w.\-]*(?:/[A-Za-z0-9][\w.\-]*)?"
+_REFERENCE = re.compile(rf"(?P<repo>{_HUB_ID})(?:@(?P<revision>[^:@]+))?(?::(?P<subfolder>.+))?")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A reference as the user wrote it: a Hub repository (`repo_id`) or a local folder (`path`), never both.
+
+    >>> ModelRef.parse("me/all@v1.0:runs/3")
+    ModelRef(text='me/all@v1.0:runs/3', repo_id='me/all', revision='v1.0', subfolder='runs/3', path=None)
+    """
+
+    text: str
+    repo_id: str | None = None
+    revision: str | None = None
+    subfolder: str | None = None
+    path: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str | Path | ModelRef, revision: str | None = None) -> ModelRef:
+        """Parses `user/name`, `name@revision`, `name:subfolder`, `name:checkpoint-*` or a folder.
+
+        A folder that exists wins over a Hub ID of the same spelling, as in transformers. `revision` stands for every
+        Hub reference that names none. Raises InputError when the text is neither.
+        """
+        if isinstance(text, ModelRef):
+            return text
+        if isinstance(text, Path):
+            return _local(str(text))
+        if not text.strip():
+            raise InputError("A model reference is empty: give a Hub ID such as user/name, or a folder.")
+        if _looks_local(text) or Path(text).is_dir():
+            return _local(text)
+        match = _REFERENCE.fullmatch(text)
+        if match is None:
+            raise InputError(
+                f"'{text}' is neither a folder that exists nor a Hub reference of the form user/name[@revision][:subfolder]."
+            )
+        subfolder = _checked_subfolder(match["subfolder"], text)
+        return cls(text, repo_id=match["repo"], revision=match["revision"] or revision, subfolder=subfolder)
+
+    @property
+    def is_glob(self) -> bool:
+        return bool(self.subfolder and _GLOB.search(self.subfolder))
+
+
+@dataclass(frozen=True)
+class PinnedRef:
+    """A reference that can only mean one thing: a commit SHA of a Hub repository, or a folder on this machine."""
+
+    requested: str
+    repo_id: str | None = None
+    revision: str | None = None
+    subfolder: str | None = None
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What may be published: the Hub ID, or a local folder's last name; never a path of this machine."""
+        if self.path is not None:
+            return self.path.name
+        return f"{self.repo_id}:{self.subfolder}" if self.subfolder else str(self.repo_id)
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        if self.path is not None:
+            return str(self.path)
+        return f"{self.repo_id}@{str(self.revision)[:7]}" + (f":{self.subfolder}" if self.subfolder else "")
+
+
+def _looks_local(text: str) -> bool:
+    return text.startswith((".", "/", "~", "\\")) or bool(_DRIVE.match(text))
+
+
+def _local(text: str) -> ModelRef:
+    whole = Path(text).expanduser()
+    if whole.is_dir():
+        return ModelRef(text, path=whole)
+    cut = text.rfind(":")
+    if cut > 1:  # index 1 is a drive letter's colon
+        parent = Path(text[:cut]).expanduser()
+        if parent.is_dir():
+            return ModelRef(text, path=parent, subfolder=_checked_subfolder(text[cut + 1 :], text))
+    raise InputError(f"The folder '{text}' does not exist.")
+
+
+def _checked_subfolder(subfolder: str | None, text: str) -> str | None:
+    if subfolder is None:
+        return None
+    parts = PurePosixPath(subfolder).parts
+    if "\\" in subfolder or subfolder.startswith("/") or ".." in parts or not parts:
+        raise InputError(f"The subfolder of '{text}' must be a path below the repository, such as runs/3.")
+    return "/".join(parts)

@@ -1,0 +1,143 @@
+"""A checkpoint in one or several safetensors files, in a folder or at a commit of the Hub."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_soup.checkpoints.checkpoint import Checkpoint, TensorInfo
+from hf_soup.checkpoints.dtypes import ITEM_SIZE
+from hf_soup.checkpoints.folder import ModelFolder, StoredFile
+from hf_soup.checkpoints.header import Header, read_header
+from hf_soup.checkpoints.positioned_file import PositionedFile
+from hf_soup.checkpoints.side_files import side_files
+from hf_soup.checkpoints.weight_files import WeightFiles, read_config
+from hf_soup.errors import InputError, SoupError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SAMPLE_BYTES = 64
+
+
+class StoredCheckpoint(Checkpoint):
+    """What checkpoints made of files share: where the files are and how they come to this disk."""
+
+    def __init__(self, folder: ModelFolder, weights: WeightFiles) -> None:
+        self.folder = folder
+        self.weights = weights
+        self.ref = folder.ref
+        self.label = folder.ref.label
+        self.config = read_config(folder)
+
+    def weight_files(self) -> list[StoredFile]:
+        return [self.folder.files[path] for path in self.weights.paths]
+
+    def bytes_to_download(self) -> int:
+        return sum(file.size for file in self.folder.missing(self.weights.paths))
+
+    def fetch(self) -> Path:
+        """Brings the weights to this disk, into the Hub's ordinary cache; returns the folder that holds them."""
+        return self.folder.fetch(self.weights.paths)
+
+    def side_files(self) -> list[str]:
+        return side_files(self.folder)
+
+    def side_folder(self) -> Path:
+        return self.folder.fetch(self.side_files())
+
+    @cached_property
+    def _hub_digest(self) -> str | None:
+        digests = [file.sha256 for file in self.weight_files()]
+        if None in digests:
+            return None
+        return hashlib.sha256("\n".join(sorted(str(digest) for digest in digests)).encode()).hexdigest()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """From the Hub's file digests where it gives them; else from the tensor table and samples of every tensor."""
+        return self._hub_digest or self._sampled_digest()
+
+    def _sampled_digest(self) -> str:
+        """A digest that does not depend on the sharding: head, middle and tail of every tensor."""
+        digest = hashlib.sha256()
+        for name in self.names():
+            info = self.info(name)
+            digest.update(repr((name, info.dtype, info.shape)).encode())
+            step = max(1, SAMPLE_BYTES // ITEM_SIZE[info.dtype])
+            last = max(0, info.numel - step)
+            for start in sorted({0, last // 2, last}):
+                digest.update(self.read_bytes(name, start, min(start + step, info.numel)))
+        return digest.hexdigest()
+
+    def read_bytes(self, name: str, start: int, stop: int) -> bytes:
+        """Returns the stored bytes of elements [start, stop) of the flattened tensor."""
+        import torch
+
+        return self.read_span(name, start, stop).view(torch.uint8).numpy().tobytes()
+
+
+class SafetensorsCheckpoint(StoredCheckpoint):
+    def __init__(self, folder: ModelFolder, weights: WeightFiles) -> None:
+        super().__init__(folder, weights)
+        self._headers: dict[str, Header] = {path: read_header(folder, path) for path in weights.paths}
+        self._home: dict[str, str] = {}
+        for path, header in self._headers.items():
+            for name in header.tensors:
+                if name in self._home:
+                    raise InputError(f"{self.label}: tensor '{name}' is in {self._home[name]} and again in {path}.")
+                self._home[name] = path
+        for name, path in (weights.weight_map or {}).items():
+            if name not in self._headers[path].tensors:
+                raise InputError(f"{self.label}: the index puts tensor '{name}' into {path}, which does not hold it.")
+        self._open: dict[str, PositionedFile] = {}
+        self._opening = threading.Lock()
+
+    def names(self) -> list[str]:
+        return sorted(self._home)
+
+    def info(self, name: str) -> TensorInfo:
+        return self._headers[self._home[name]].tensors[name]
+
+    def file_of(self, name: str) -> str:
+        return self._home[name]
+
+    def read_span(self, name: str, start: int, stop: int, out: Tensor | None = None) -> Tensor:
+        import torch
+
+        if out is None:
+            out = self.empty(name, stop - start)
+        out = out[: stop - start]
+        if stop > start:
+            self._read_into(name, start, out.view(torch.uint8).numpy().data)
+        return out
+
+    def read_bytes(self, name: str, start: int, stop: int) -> bytes:
+        buffer = bytearray((stop - start) * ITEM_SIZE[self.info(name).dtype])
+        if buffer:
+            self._read_into(name, start, memoryview(buffer))
+        return bytes(buffer)
+
+    def _read_into(self, name: str, start: int, buffer: memoryview) -> None:
+        path = self._home[name]
+        offset = self._headers[path].offsets[name] + start * ITEM_SIZE[self.info(name).dtype]
+        if self._file(path).read_into(offset, buffer) != len(buffer):
+            raise SoupError(
+                f"{path} of {self.label}: ends inside tensor '{name}', although it was whole when its header was read; "
+                "was it changed meanwhile?"
+            )
+
+    def _file(self, path: str) -> PositionedFile:
+        with self._opening:
+            if path not in self._open:
+                self._open[path] = PositionedFile(self.folder.local_path(path))
+            return self._open[path]
+
+    def close(self) -> None:
+        with self._opening:
+            for file in self._open.values():
+                file.close()
+            self._open.clear()

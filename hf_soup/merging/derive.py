@@ -1,0 +1,45 @@
+"""From a record back to the weights: the same arithmetic in the recorded order, computed on read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hf_soup.checkpoints import Checkpoint
+from hf_soup.checkpoints.dtypes import code_of_name
+from hf_soup.errors import InputError
+from hf_soup.merging.combination import Combination
+from hf_soup.merging.record import ARITHMETIC, SoupRecord
+from hf_soup.merging.tensors import match_tensors
+from hf_soup.merging.virtual import VirtualCheckpoint
+from hf_soup.methods import method_named
+
+
+def derive(record: SoupRecord, models: Sequence[Checkpoint], base: Checkpoint | None = None) -> VirtualCheckpoint:
+    """Returns what the record says the published weights are, without looking at the published weights.
+
+    `models`: the recorded ingredients in the recorded order. Raises InputError for a record of another arithmetic, of
+    an unknown method or with parameters that do not fit, and when the ingredients cannot be merged.
+    """
+    if record.arithmetic != ARITHMETIC:
+        raise InputError(
+            f"The record was made with version {record.arithmetic} of the arithmetic, this is version {ARITHMETIC}; "
+            f"install hf-soup {record.hf_soup} to verify it."
+        )
+    if len(models) != len(record.ingredients):
+        raise InputError(f"The record names {len(record.ingredients)} ingredients, {len(models)} were given.")
+    method = method_named(record.method)
+    parameters = method.bind(len(models), record.parameters)
+    code = code_of_name(record.dtype) if record.dtype else None
+    # The first model decides about names where there is no base; in the record that is the donor, wherever it stands.
+    lead = list(range(len(models)))
+    if record.donor is not None:
+        lead.insert(0, lead.pop(record.donor))
+    tensors, problems = match_tensors([models[i] for i in lead], base, code)
+    if problems:
+        raise InputError(problems)
+    back = [lead.index(i) for i in range(len(models))]
+    donor = base if record.donor is None else models[record.donor]
+    if donor is None:
+        raise InputError("The record copies its files from a base model, and none is recorded.")
+    combination = Combination(method, parameters, models, base, record.donor)
+    return VirtualCheckpoint(combination, [tensor.permuted(back) for tensor in tensors], donor.config, donor)

@@ -1,0 +1,77 @@
+"""The models of a soup, opened: pinned, their headers read, nothing of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_soup.checkpoints import ModelRef, PinnedRef, open_checkpoint, resolve
+from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.errors import InputError
+
+_OPEN_AT_ONCE = 8  # a handful of small requests each; the Hub limits the rate of anonymous ones
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """`models` in the order in which the user gave them; `base` where one was given."""
+
+    models: tuple[StoredCheckpoint, ...]
+    base: StoredCheckpoint | None = None
+
+    @property
+    def donor(self) -> StoredCheckpoint:
+        """Whose config, tokenizer and processor the result carries: the base, or the first model."""
+        return self.base or self.models[0]
+
+    def all(self) -> Iterator[StoredCheckpoint]:
+        yield from self.models
+        if self.base is not None:
+            yield self.base
+
+    def subset(self, indices: Sequence[int]) -> Ingredients:
+        return Ingredients(tuple(self.models[i] for i in indices), self.base)
+
+
+def open_ingredients(
+    models: Sequence[str | Path | ModelRef],
+    base: str | Path | ModelRef | None = None,
+    *,
+    token: str | bool | None = None,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> Ingredients:
+    """Pins and opens every model; a pattern such as `me/run:checkpoint-*` becomes one ingredient per match.
+
+    Raises InputError with the problems of all the models together.
+    """
+    problems: list[str] = []
+
+    def pin(ref: str | Path | ModelRef) -> list[PinnedRef]:
+        try:
+            return resolve(ref, token=token, revision=revision, cache_dir=cache_dir)
+        except InputError as error:
+            problems.extend(error.problems)
+            return []
+
+    def open_one(pinned: PinnedRef) -> StoredCheckpoint | None:
+        try:
+            return open_checkpoint(pinned, token=token, cache_dir=cache_dir)
+        except InputError as error:
+            problems.extend(error.problems)
+            return None
+
+    with ThreadPoolExecutor(_OPEN_AT_ONCE) as pool:
+        pinned = [ref for refs in pool.map(pin, models) for ref in refs]
+        pinned_base = pin(base) if base is not None else []
+        if len(pinned_base) > 1:
+            problems.append(f"The base '{base}' names {len(pinned_base)} models; it must be one.")
+        opened = list(pool.map(open_one, [*pinned, *pinned_base[:1]]))
+    if problems:
+        raise InputError(sorted(set(problems), key=problems.index))
+    checkpoints = tuple(checkpoint for checkpoint in opened if checkpoint is not None)
+    if base is None:
+        return Ingredients(checkpoints)
+    return Ingredients(checkpoints[:-1], checkpoints[-1])

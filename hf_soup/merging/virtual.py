@@ -1,0 +1,68 @@
+"""A merge as a checkpoint: every tensor is computed when it is read, and nothing is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_soup.checkpoints import Checkpoint, TensorInfo
+from hf_soup.merging.combination import BLOCK_ELEMENTS, Combination
+from hf_soup.merging.record import ARITHMETIC
+from hf_soup.merging.tensors import MergedTensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class VirtualCheckpoint(Checkpoint):
+    """What a merge would write, bit for bit, without writing it."""
+
+    def __init__(
+        self, combination: Combination, tensors: Sequence[MergedTensor], config: dict[str, Any], sides: Checkpoint
+    ) -> None:
+        self.ref = None
+        self.combination = combination
+        self.config = config
+        self.sides = sides
+        self.label = f"{combination.method.name} of {len(combination.models)} models"
+        self._tensors = {tensor.info.name: tensor for tensor in tensors}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        combination = self.combination
+        essence = {
+            "arithmetic": ARITHMETIC,
+            "method": combination.method.name,
+            "parameters": combination.parameters,
+            "models": [model.fingerprint for model in combination.models],
+            "base": combination.base.fingerprint if combination.base else None,
+            "donor": combination.donor,
+            "dtypes": sorted({(name, tensor.info.dtype) for name, tensor in self._tensors.items()}),
+            "device": combination.device.split(":")[0],
+        }
+        return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
+
+    def names(self) -> list[str]:
+        return sorted(self._tensors)
+
+    def info(self, name: str) -> TensorInfo:
+        return self._tensors[name].info
+
+    def side_folder(self) -> Path:
+        return self.sides.side_folder()
+
+    def read_span(self, name: str, start: int, stop: int, out: Tensor | None = None) -> Tensor:
+        tensor = self._tensors[name]
+        if out is None:
+            out = self.empty(name, stop - start)
+        out = out[: stop - start]
+        if not self.combination.method.elementwise:
+            return out.copy_(self.combination.span(tensor, 0, tensor.info.numel)[start:stop])
+        for position in range(start, stop, BLOCK_ELEMENTS):
+            end = min(position + BLOCK_ELEMENTS, stop)
+            out[position - start : end - start] = self.combination.span(tensor, position, end)
+        return out

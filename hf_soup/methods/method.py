@@ -1,0 +1,146 @@
+"""What a merge method is, and the table of all of them, made from their signatures.
+
+A method is a plain function. The registry reads from its signature, so that nobody writes it twice:
+
+- `models: Sequence[Tensor]`: the ingredients, blocks of one shape
+- `base: Tensor` before `models`: the method needs a base model
+- `x: PerModel[float] = 1.0`: one value per ingredient; a single value stands for all
+- `y: float = 0.5`: one value
+- `Annotated[float, Field(ge=0, le=1)]`: the allowed range, which the plan checks and `hf-soup methods` prints
+
+The docstring's first line is the help text; its `Source:` line goes into the model card.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from hf_soup.errors import InputError
+
+T = TypeVar("T")
+
+
+class PerModel(list[T]):
+    """One value for each ingredient; in a signature its default is the single value that stands for all."""
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Check = Callable[[dict[str, Any]], list[str]]
+METHODS: dict[str, MergeMethod] = {}
+
+
+@dataclass(frozen=True)
+class MergeMethod:
+    name: str
+    combine: Callable[..., Any]
+    needs_base: bool
+    elementwise: bool
+    """May be called on blocks of a tensor; otherwise it gets whole tensors."""
+    commutative: bool
+    """The order of the ingredients means nothing, so the merge sorts them by fingerprint."""
+    schema: type[BaseModel]
+    per_model: frozenset[str]
+    check: Check | None
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.combine) or "").split("\n", 1)[0]
+
+    @property
+    def source(self) -> str:
+        for line in (inspect.getdoc(self.combine) or "").splitlines():
+            if line.strip().startswith("Source:"):
+                return line.strip().removeprefix("Source:").strip()
+        return ""
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        signature = inspect.signature(self.combine).parameters
+        return {name: signature[name].default for name in self.schema.model_fields}
+
+    def bind(self, n_models: int, given: dict[str, Any]) -> dict[str, Any]:
+        """Returns every parameter, checked; per-model ones as lists of `n_models` values in the order of the models.
+
+        Raises InputError with all problems: unknown names, values out of range, wrong number of values.
+        """
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            is_list = isinstance(value, Sequence) and not isinstance(value, str)
+            if name in self.per_model:
+                values[name] = list(value) if is_list else [value] * n_models
+            else:
+                values[name] = value
+        for name in self.per_model & set(values):
+            if len(values[name]) != n_models:
+                problems.append(
+                    f"method {self.name}: {name} has {len(values[name])} values for {n_models} models; give one per model."
+                )
+        try:
+            model = self.schema(**values)
+        except ValidationError as error:
+            problems += [_sentence(self, problem) for problem in error.errors()]
+        if problems:
+            raise InputError(problems)
+        bound = {name: getattr(model, name) for name in self.schema.model_fields}
+        for name in self.per_model - set(values):
+            bound[name] = bound[name] * n_models
+        if self.check is not None and (found := self.check(bound)):
+            raise InputError([f"method {self.name}: {problem}" for problem in found])
+        return bound
+
+
+def merge_method(
+    *, elementwise: bool, commutative: bool, check: Check | None = None
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Registers a function as a merge method under its own name.
+
+    `check`: gets the bound parameters, returns problems that no single parameter's range can express.
+    """
+
+    def register(combine: Callable[..., T]) -> Callable[..., T]:
+        hints = typing.get_type_hints(combine, include_extras=True)
+        signature = inspect.signature(combine).parameters
+        settings = [p for p in signature.values() if p.kind is p.KEYWORD_ONLY]
+        per_model = frozenset(p.name for p in settings if typing.get_origin(hints[p.name]) is PerModel)
+        fields: dict[str, Any] = {}
+        for p in settings:
+            if p.name in per_model:
+                fields[p.name] = (list[typing.get_args(hints[p.name])[0]], [p.default])  # type: ignore[misc]
+            else:
+                fields[p.name] = (hints[p.name], p.default)
+        METHODS[combine.__name__] = MergeMethod(
+            name=combine.__name__,
+            combine=combine,
+            needs_base="base" in signature and signature["base"].default is inspect.Parameter.empty,
+            elementwise=elementwise,
+            commutative=commutative,
+            schema=create_model(combine.__name__, __config__=ConfigDict(extra="forbid"), **fields),
+            per_model=per_model,
+            check=check,
+        )
+        return combine
+
+    return register
+
+
+def method_named(name: str) -> MergeMethod:
+    """Returns the method. Raises InputError, listing the known ones, when there is none of that name."""
+    if name not in METHODS:
+        raise InputError(f"There is no merge method '{name}'; known methods: {', '.join(sorted(METHODS))}.")
+    return METHODS[name]
+
+
+def _sentence(method: MergeMethod, problem: Any) -> str:
+    name, *place = problem["loc"] or ("?",)
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(method.schema.model_fields)
+        return f"method {method.name}: has no parameter '{name}'; it has: {known}."
+    where = f"{name}[{place[0]}]" if place else str(name)
+    return f"method {method.name}: {where} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
