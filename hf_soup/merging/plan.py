@@ -108,6 +108,10 @@ class Plan:
     def __str__(self) -> str:
         return plan_as_text(self)
 
+    def with_problems(self, problems: Sequence[str]) -> Plan:
+        """The same plan with these problems as well."""
+        return replace(self, problems=tuple(dict.fromkeys((*problems, *self.problems))))
+
     def raise_problems(self) -> None:
         """Raises InputError with all problems, if there are any."""
         if self.problems:
@@ -182,12 +186,7 @@ def make_plan(
         problems=(),
         warnings=tuple(config_warnings(checked) if checks else ()),
     )
-    problems += _disk_problems(plan, out)
-    return _with_problems(plan, problems)
-
-
-def _with_problems(plan: Plan, problems: Sequence[str]) -> Plan:
-    return replace(plan, problems=tuple(dict.fromkeys(problems)))
+    return plan.with_problems([*problems, *_disk_problems(plan, out)])
 
 
 def _blocks(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -67,13 +67,17 @@ class MergeMethod:
     def bind(self, n_models: int, given: dict[str, Any]) -> dict[str, Any]:
         """Returns every parameter, checked; per-model ones as lists of `n_models` values in the order of the models.
 
-        Raises InputError with all problems: unknown names, values out of range, wrong number of values.
+        A per-model parameter is given as one value for all, as a list, or as `{index: value}` for some models, with
+        None as the index of all others. Raises InputError with all problems: unknown names, values out of range, wrong
+        number of values.
         """
         problems: list[str] = []
         values: dict[str, Any] = {}
         for name, value in given.items():
-            is_list = isinstance(value, Sequence) and not isinstance(value, str)
-            if name in self.per_model:
+            if isinstance(value, Mapping):
+                values[name] = self._by_index(name, value, n_models, problems)
+            elif name in self.per_model:
+                is_list = isinstance(value, Sequence) and not isinstance(value, str)
                 values[name] = list(value) if is_list else [value] * n_models
             else:
                 values[name] = value
@@ -94,6 +98,18 @@ class MergeMethod:
         if self.check is not None and (found := self.check(bound)):
             raise InputError([f"method {self.name}: {problem}" for problem in found])
         return bound
+
+    def _by_index(self, name: str, given: Mapping[int | None, Any], n_models: int, problems: list[str]) -> Any:
+        if name not in self.per_model:
+            problems.append(f"method {self.name}: {name} is one value for all models, not one per model.")
+            return given.get(None, self.defaults.get(name))
+        values = [given.get(None, self.defaults[name])] * n_models
+        for index, value in given.items():
+            if index is not None and not 0 <= index < n_models:
+                problems.append(f"method {self.name}: {name}[{index}]: there are models 0 to {n_models - 1}.")
+            elif index is not None:
+                values[index] = value
+        return values
 
 
 def merge_method(

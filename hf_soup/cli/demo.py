@@ -1,0 +1,17 @@
+"""hf-soup demo: the main job, end to end, with real models, on a Hub of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    folder: Annotated[Path | None, typer.Option("--folder", help="Where the demo works; the cache by default.")] = None,
+) -> None:
+    """Fine-tune five small models, publish them on a loopback Hub, and make, publish and verify their soup."""
+    from hf_soup.demo import run_demo
+
+    run_demo(folder)

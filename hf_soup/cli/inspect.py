@@ -1,0 +1,42 @@
+"""hf-soup inspect: a look at models before they are combined."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hf_soup.cli import options as opt
+from hf_soup.cli.output import print_json
+
+
+def command(
+    models: opt.Models,
+    base: opt.Base = None,
+    run_probe: Annotated[bool, typer.Option("--probe", help="Read a sample of the weights: common ancestor, NaN.")] = False,
+    as_json: opt.Json = False,
+) -> None:
+    """Show headers, sizes, licences, compatibility and, with --probe, the geometry of models."""
+    from hf_soup.inspection import inspect_models
+    from hf_soup.sizes import format_size
+    from hf_soup.soup import Soup
+
+    inspection = inspect_models(Soup(models, base=base), probe=run_probe)
+    if as_json:
+        print_json(inspection.to_json())
+        return
+    for model in inspection.models:
+        typer.echo(f"{model.label}")
+        typer.echo(f"  {model.architecture or 'unknown architecture'}, {model.parameters:,} parameters in {model.tensors} tensors")
+        typer.echo(f"  {format_size(model.bytes)} {'+'.join(model.dtypes)}, {format_size(model.bytes_to_download)} to download")
+        if model.labels:
+            typer.echo(f"  labels: {', '.join(model.labels[:10])}{' …' if len(model.labels) > 10 else ''}")
+        typer.echo(f"  licence: {model.licence or 'not stated'}; fingerprint {model.fingerprint[:12]}")
+    for number, row in enumerate(inspection.cosines or []):
+        typer.echo(f"cosines {number}: " + " ".join(f"{value:6.3f}" for value in row))
+    for warning in inspection.warnings:
+        typer.echo(f"warning: {warning}")
+    for problem in inspection.problems:
+        typer.echo(f"problem: {problem}")
+    if len(inspection.models) > 1 and not inspection.problems:
+        typer.echo("These models can be merged.")

@@ -1,0 +1,55 @@
+"""Options that several commands share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Models = Annotated[
+    list[str], typer.Argument(help="user/name, name@revision, name:subfolder, name:checkpoint-*, or a folder.", show_default=False)
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Base = Annotated[str | None, typer.Option("--base", help="The pre-trained model that the others come from.")]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; else as the models have it.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Memory = Annotated[str, typer.Option("--memory", help="Budget for the merge's buffers.")]
+ShardSize = Annotated[str, typer.Option("--shard-size", help="Largest size of one weight file.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Go on where the probe says the models are unrelated.")]
+Push = Annotated[str | None, typer.Option("--push", help="Publish the result to this repository.")]
+Private = Annotated[bool, typer.Option("--private", help="Make the repository private.")]
+License = Annotated[str | None, typer.Option("--license", help="Licence of the result, where the ingredients' differ.")]
+NamePrivate = Annotated[bool, typer.Option("--name-private", help="Name private ingredients in a public card.")]
+Task = Annotated[str | None, typer.Option("--task", help="text-classification, image-classification or causal-lm.")]
+Metric = Annotated[str | None, typer.Option("--metric", help="accuracy, f1_macro, nll, … (see the README).")]
+Column = Annotated[list[str] | None, typer.Option("--column", help="Rename a column: text=sentence. Repeatable.")]
+Labels = Annotated[str | None, typer.Option("--labels", help="What a model calls its labels: LABEL_0=negative,LABEL_1=positive.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run the models' own code from the Hub.")]
+
+
+def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    """Returns {"text": "sentence"} of ["text=sentence"]. Raises InputError naming the option."""
+    from hf_soup.errors import InputError
+
+    wrong = [text for text in texts or [] if "=" not in text]
+    if wrong:
+        raise InputError([f"{option} {text}: write it as name=value." for text in wrong])
+    return dict(text.split("=", 1) for text in texts or [])
+
+
+def labels_of(text: str | None) -> dict[str, str] | None:
+    return pairs(text.split(","), "--labels") if text else None
+
+
+def weights_of(text: str | None) -> list[float] | None:
+    from hf_soup.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--weights {text}: write numbers with commas between them, such as 3,1,1.") from error

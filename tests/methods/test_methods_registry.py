@@ -1,0 +1,107 @@
+"""A method's signature is its schema."""
+
+from __future__ import annotations
+
+import doctest
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import pytest
+import torch
+from pydantic import Field
+
+import hf_soup.methods.settings
+from hf_soup.errors import InputError
+from hf_soup.methods import METHODS, Finite, PerModel, merge_method, method_named
+from hf_soup.methods.settings import parse_settings
+
+
+@pytest.fixture
+def example() -> Iterator[str]:
+    @merge_method(elementwise=True, commutative=False)
+    def example(
+        base: torch.Tensor,
+        models: Sequence[torch.Tensor],
+        *,
+        density: PerModel[Annotated[float, Field(ge=0, le=1)]] = 0.5,
+        scale: Finite = 1.0,
+    ) -> torch.Tensor:
+        """Returns the base.
+
+        Source: nowhere.
+        """
+        return base
+
+    yield "example"
+    del METHODS["example"]
+
+
+def test_everything_is_read_from_the_signature(example):
+    method = method_named(example)
+    assert method.needs_base
+    assert method.per_model == {"density"}
+    assert method.defaults == {"density": 0.5, "scale": 1.0}
+    assert method.summary == "Returns the base."
+    assert method.source == "nowhere."
+    assert not method_named("linear").needs_base
+
+
+def test_one_value_stands_for_all_models_and_some_can_be_named(example):
+    bind = method_named(example).bind
+    assert bind(3, {}) == {"density": [0.5, 0.5, 0.5], "scale": 1.0}
+    assert bind(3, {"density": 0.2})["density"] == [0.2, 0.2, 0.2]
+    assert bind(3, parse_settings(["density[1]=0.9"]))["density"] == [0.5, 0.9, 0.5]
+    assert bind(3, parse_settings(["density=0.1", "density[2]=0.9"]))["density"] == [0.1, 0.1, 0.9]
+
+
+def test_all_wrong_parameters_are_listed_together(example):
+    with pytest.raises(InputError) as error:
+        method_named(example).bind(2, {"density": [0.5, 1.5], "scale": float("nan"), "sparsity": 1})
+    text = str(error.value)
+    assert len(error.value.problems) == 3
+    assert "density[1] = 1.5: input should be less than or equal to 1" in text
+    assert "scale = nan" in text
+    assert "has no parameter 'sparsity'; it has: density, scale" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("density[7]=0.5", "density\\[7\\]: there are models 0 to 1"),
+        ("scale[0]=2", "scale is one value for all models"),
+    ],
+)
+def test_an_index_that_means_nothing_is_an_error(example, setting, sentence):
+    with pytest.raises(InputError, match=sentence):
+        method_named(example).bind(2, parse_settings([setting]))
+
+
+@pytest.mark.parametrize(
+    ("weight", "sentence"),
+    [
+        ([float("nan"), 1], "weight\\[0\\] = nan: input should be a finite number"),
+        ([0, 0], "all weights are zero"),
+        ([1, -1], "sum to zero and cannot be normalised"),
+        ([1, 2, 3], "weight has 3 values for 2 models"),
+        (["heavy", 1], "weight\\[0\\] = 'heavy'"),
+    ],
+)
+def test_mixing_weights_that_mean_nothing_are_refused(weight, sentence):
+    with pytest.raises(InputError, match=sentence):
+        method_named("linear").bind(2, {"weight": weight})
+
+
+def test_negative_and_unnormalised_weights_are_allowed():
+    bound = method_named("linear").bind(2, {"weight": [2, -1]})
+    assert torch.equal(METHODS["linear"].combine([torch.ones(3), torch.ones(3)], **bound), torch.ones(3))
+    bound = method_named("linear").bind(2, {"weight": [2, -2], "normalize": False})
+    assert torch.equal(METHODS["linear"].combine([torch.ones(3), torch.zeros(3)], **bound), torch.full((3,), 2.0))
+
+
+def test_a_setting_that_cannot_be_read_is_named():
+    with pytest.raises(InputError, match=r"--set density: write it as name=value"):
+        parse_settings(["density", "scale=1"])
+
+
+def test_the_examples_in_the_docstrings_hold():
+    assert doctest.testmod(hf_soup.methods.settings).failed == 0
