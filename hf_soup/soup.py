@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_soup.evaluation import HeldOut
-    from hf_soup.selection import Evidence
+    from hf_soup.selection import Evidence, Selection
 
 Model = str | Path | ModelRef
 
@@ -161,8 +161,6 @@ class Soup:
         unrelated or doubled. `publish=True` checks first that the result can be published (licences). Raises InputError
         with all problems before any work, NonFiniteWeights or SoupError when the work fails; then nothing is left behind.
         """
-        from hf_soup.publishing import write_card
-
         plan = self.plan(
             method,
             weights=weights,
@@ -175,15 +173,99 @@ class Soup:
         )
         self._check_before_work(plan, Path(out), overwrite=overwrite, license=license, publish=publish)
         warnings = self._checked_by_probe(plan, force)
-        with byte_bar("merging", plan.bytes_to_write) as progress:
-            record = merge(
-                plan,
-                Path(out),
-                overwrite=overwrite,
-                progress=progress,
-                finish=lambda folder, record: write_card(folder, record, self.ingredients, license=license),
+        return self._write(plan, Path(out), overwrite=overwrite, license=license, warnings=warnings)
+
+    def greedy(
+        self,
+        held_out: HeldOut,
+        *,
+        out: str | Path,
+        test: HeldOut | str | Path | None = None,
+        shifts: Mapping[str, HeldOut | str | Path] | None = None,
+        strict: bool = False,
+        order: Literal["score", "random"] = "score",
+        seed: int = 0,
+        dtype: str | None = None,
+        shard_size: str | int = "5GB",
+        memory: str | int = "256MiB",
+        device: str = "auto",
+        overwrite: bool = False,
+        force: bool = False,
+        license: str | None = None,
+        publish: bool = False,
+        trust_remote_code: bool = False,
+    ) -> MergedModel:
+        """Chooses ingredients by held-out score, writes their average to `out` and returns it with the evidence.
+
+        Recipe 1 of arXiv 2203.05482: the models are tried from best to worst, and each is kept with which the average is
+        not worse (`strict`: only when it is better). `order="random"` with a `seed` tries them in another order. The model
+        that was scored is, bit for bit, the model that is written. `test` and `shifts` (by name) are used for the evidence
+        only, with the task, columns and labels of `held_out`. Every prediction is cached, so an interrupted run goes on.
+        Raises what `merge` raises; InputError also for labels that a model does not know.
+        """
+        from hf_soup.selection.choose import choose_greedily
+
+        plan = self.plan(dtype=dtype, shard_size=shard_size, memory=memory, device=device, out=out)
+        self._check_before_work(plan, Path(out), overwrite=overwrite, license=license, publish=publish)
+        warnings = self._checked_by_probe(plan, force)
+
+        def plan_of(subset: Sequence[int]) -> Plan:
+            return make_plan(
+                self.ingredients.subset(subset),
+                dtype=dtype,
+                shard_bytes=plan.shard_bytes,
+                memory_bytes=parse_size(memory),
+                device=plan.device,
+                out=Path(out),
+                checks=False,
             )
-        return MergedModel(Path(out), record, None, (*plan.warnings, *warnings), self.token)
+
+        selection, evidence = choose_greedily(
+            self.ingredients,
+            held_out,
+            plan_of,
+            test=test,
+            shifts=shifts or {},
+            strict=strict,
+            order=order,
+            seed=seed,
+            trust_remote_code=trust_remote_code,
+        )
+        return self._write(
+            plan_of(selection.path.chosen),
+            Path(out),
+            overwrite=overwrite,
+            license=license,
+            warnings=warnings,
+            selection=selection,
+            evidence=evidence,
+        )
+
+    def _write(
+        self,
+        plan: Plan,
+        out: Path,
+        *,
+        overwrite: bool,
+        license: str | None,
+        warnings: Sequence[str],
+        selection: Selection | None = None,
+        evidence: Evidence | None = None,
+    ) -> MergedModel:
+        from hf_soup.publishing import load_card, write_card
+
+        told = [*plan.warnings, *warnings]
+
+        def finish(folder: Path, record: SoupRecord) -> None:
+            record.selection = selection.to_json() if selection else None
+            record.evidence = evidence.to_json() if evidence else None
+            pairs = zip(plan.models, record.ingredients, strict=True)
+            cards = [load_card(model.folder, ingredient.name) for model, ingredient in pairs]
+            told.extend(write_card(folder, record, cards, licence=license))
+
+        with byte_bar("merging", plan.bytes_to_write) as progress:
+            record = merge(plan, out, overwrite=overwrite, progress=progress, finish=finish)
+        return MergedModel(out, record, evidence, tuple(dict.fromkeys(told)), self.token)
 
     def _too_few(self) -> list[str]:
         if len(self.ingredients.models) > 1:
@@ -194,12 +276,15 @@ class Soup:
         self, plan: Plan, out: Path, *, overwrite: bool, license: str | None, publish: bool
     ) -> None:
         """Raises InputError with everything that would stop the merge or its publication later."""
-        from hf_soup.publishing import licence_problems
+        from hf_soup.publishing import derive_licence, load_card
 
         local = [source.ref.path for source in plan.sources if source.ref is not None and source.ref.path is not None]
         problems = [*plan.problems, *output_problems(out, overwrite, local)]
         if publish:
-            problems += licence_problems(self.ingredients, license)
+            try:
+                derive_licence([load_card(model.folder) for model in self.ingredients.models], license)
+            except InputError as error:
+                problems += error.problems
         if problems:
             raise InputError(problems)
 

@@ -9,7 +9,9 @@ import typer
 
 
 def command(
-    folder: Annotated[Path | None, typer.Option("--folder", help="Where the demo works; the cache by default.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Where the demo works; the cache by default.")
+    ] = None,
 ) -> None:
     """Fine-tune five small models, publish them on a loopback Hub, and make, publish and verify their soup."""
     from hf_soup.demo import run_demo

@@ -13,7 +13,9 @@ from hf_soup.cli.output import print_json
 def command(
     models: opt.Models,
     base: opt.Base = None,
-    run_probe: Annotated[bool, typer.Option("--probe", help="Read a sample of the weights: common ancestor, NaN.")] = False,
+    run_probe: Annotated[
+        bool, typer.Option("--probe", help="Read a sample of the weights: common ancestor, NaN.")
+    ] = False,
     as_json: opt.Json = False,
 ) -> None:
     """Show headers, sizes, licences, compatibility and, with --probe, the geometry of models."""
@@ -27,8 +29,12 @@ def command(
         return
     for model in inspection.models:
         typer.echo(f"{model.label}")
-        typer.echo(f"  {model.architecture or 'unknown architecture'}, {model.parameters:,} parameters in {model.tensors} tensors")
-        typer.echo(f"  {format_size(model.bytes)} {'+'.join(model.dtypes)}, {format_size(model.bytes_to_download)} to download")
+        typer.echo(
+            f"  {model.architecture or 'unknown architecture'}, {model.parameters:,} parameters in {model.tensors} tensors"
+        )
+        typer.echo(
+            f"  {format_size(model.bytes)} {'+'.join(model.dtypes)}, {format_size(model.bytes_to_download)} to download"
+        )
         if model.labels:
             typer.echo(f"  labels: {', '.join(model.labels[:10])}{' …' if len(model.labels) > 10 else ''}")
         typer.echo(f"  licence: {model.licence or 'not stated'}; fingerprint {model.fingerprint[:12]}")

@@ -15,7 +15,8 @@ def command(
     out: opt.Out,
     method: Annotated[str, typer.Option("--method", help="See `hf-soup methods`.")] = "linear",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter of the method: key=value or key[0]=value. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="A parameter of the method: key=value or key[0]=value. Repeatable."),
     ] = None,
     weights: Annotated[str | None, typer.Option("--weights", help="One weight per model: 3,1,1.")] = None,
     base: opt.Base = None,
@@ -24,7 +25,9 @@ def command(
     memory: opt.Memory = "256MiB",
     shard_size: opt.ShardSize = "5GB",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop; no weights are read.")] = False,
-    run_probe: Annotated[bool, typer.Option("--probe", help="With --dry-run: read a sample of the weights too.")] = False,
+    run_probe: Annotated[
+        bool, typer.Option("--probe", help="With --dry-run: read a sample of the weights too.")
+    ] = False,
     overwrite: opt.Overwrite = False,
     force: opt.Force = False,
     push: opt.Push = None,

@@ -39,6 +39,7 @@ def _document(method: Any) -> dict[str, Any]:
         "source": method.source,
         "needs_base": method.needs_base,
         "parameters": {
-            name: {"default": default, "per_model": name in method.per_model} for name, default in method.defaults.items()
+            name: {"default": default, "per_model": name in method.per_model}
+            for name, default in method.defaults.items()
         },
     }

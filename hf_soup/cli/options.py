@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from hf_soup.evaluation import HeldOut
+
 Models = Annotated[
-    list[str], typer.Argument(help="user/name, name@revision, name:subfolder, name:checkpoint-*, or a folder.", show_default=False)
+    list[str],
+    typer.Argument(
+        help="user/name, name@revision, name:subfolder, name:checkpoint-*, or a folder.", show_default=False
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Base = Annotated[str | None, typer.Option("--base", help="The pre-trained model that the others come from.")]
-Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; else as the models have it.")]
+Dtype = Annotated[
+    str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; else as the models have it.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Memory = Annotated[str, typer.Option("--memory", help="Budget for the merge's buffers.")]
 ShardSize = Annotated[str, typer.Option("--shard-size", help="Largest size of one weight file.")]
@@ -21,12 +29,16 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 Force = Annotated[bool, typer.Option("--force", help="Go on where the probe says the models are unrelated.")]
 Push = Annotated[str | None, typer.Option("--push", help="Publish the result to this repository.")]
 Private = Annotated[bool, typer.Option("--private", help="Make the repository private.")]
-License = Annotated[str | None, typer.Option("--license", help="Licence of the result, where the ingredients' differ.")]
+License = Annotated[
+    str | None, typer.Option("--license", help="Licence of the result, where the ingredients' differ.")
+]
 NamePrivate = Annotated[bool, typer.Option("--name-private", help="Name private ingredients in a public card.")]
 Task = Annotated[str | None, typer.Option("--task", help="text-classification, image-classification or causal-lm.")]
 Metric = Annotated[str | None, typer.Option("--metric", help="accuracy, f1_macro, nll, … (see the README).")]
 Column = Annotated[list[str] | None, typer.Option("--column", help="Rename a column: text=sentence. Repeatable.")]
-Labels = Annotated[str | None, typer.Option("--labels", help="What a model calls its labels: LABEL_0=negative,LABEL_1=positive.")]
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="What a model calls its labels: LABEL_0=negative,LABEL_1=positive.")
+]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run the models' own code from the Hub.")]
 
 
@@ -53,3 +65,23 @@ def weights_of(text: str | None) -> list[float] | None:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
         raise InputError(f"--weights {text}: write numbers with commas between them, such as 3,1,1.") from error
+
+
+def held_out(
+    data: Path | None,
+    score: str | None,
+    task: str | None,
+    metric: str | None,
+    column: list[str] | None,
+    labels: str | None,
+    minimise: bool,
+) -> HeldOut:
+    """What to judge by: a data file (--data) or a command (--score), one of the two."""
+    from hf_soup.errors import InputError
+    from hf_soup.evaluation import HeldOut, ScoreCommand
+
+    if (data is None) == (score is None):
+        raise InputError("Say what to judge by: --data FILE with --task TASK, or --score 'COMMAND {model}'.")
+    if score is not None:
+        return HeldOut(ScoreCommand(score), metric=metric, maximise=False if minimise else None)
+    return HeldOut(data, task=task, metric=metric, columns=pairs(column, "--column"), labels=labels_of(labels))

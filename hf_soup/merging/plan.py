@@ -87,7 +87,7 @@ class Plan:
 
     def virtual(self) -> VirtualCheckpoint:
         """The result as a checkpoint that is computed on read, for evaluation before anything is written."""
-        return VirtualCheckpoint(self.combination(), self.tensors, self.output_config(), self.donor_checkpoint)
+        return VirtualCheckpoint(self.combination(), self.tensors, self.output_config(), self.donor_checkpoint, self)
 
     def output_config(self) -> dict[str, Any]:
         """The donor's config with the dtype that the result has, where the merge changes it."""

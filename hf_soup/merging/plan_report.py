@@ -21,7 +21,9 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "device": plan.device,
         "tensors": len(plan.tensors),
         "combined": sum(tensor.rule is Rule.COMBINE for tensor in plan.tensors),
-        "files": [{"name": file.name, "bytes": file.nbytes, "tensors": len(file.offsets)} for file in plan.layout.files],
+        "files": [
+            {"name": file.name, "bytes": file.nbytes, "tensors": len(file.offsets)} for file in plan.layout.files
+        ],
         "bytes_to_download": plan.bytes_to_download,
         "bytes_to_read": plan.bytes_to_read,
         "bytes_to_write": plan.bytes_to_write,

@@ -17,14 +17,25 @@ from hf_soup.merging.tensors import MergedTensor
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hf_soup.merging.plan import Plan
+
 
 class VirtualCheckpoint(Checkpoint):
-    """What a merge would write, bit for bit, without writing it."""
+    """What a merge would write, bit for bit, without writing it.
+
+    `sides`: whose config, tokenizer and processor go with it. `plan`: by which it can be written, where there is one.
+    """
 
     def __init__(
-        self, combination: Combination, tensors: Sequence[MergedTensor], config: dict[str, Any], sides: Checkpoint
+        self,
+        combination: Combination,
+        tensors: Sequence[MergedTensor],
+        config: dict[str, Any],
+        sides: Checkpoint,
+        plan: Plan | None = None,
     ) -> None:
         self.ref = None
+        self.plan = plan
         self.combination = combination
         self.config = config
         self.sides = sides

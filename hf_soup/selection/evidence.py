@@ -89,9 +89,13 @@ class Evidence:
     def __str__(self) -> str:
         percent = " (%)" if self.metric in FRACTIONS else ""
         header = ["", *(f"{each.name}: {self.metric}{percent}" for each in self.sets)]
-        body = [[_title(row), *(_cell(row.results.get(each.name), self.metric) for each in self.sets)] for row in self.rows]
+        body = [
+            [_title(row), *(_cell(row.results.get(each.name), self.metric) for each in self.sets)] for row in self.rows
+        ]
         widths = [max(len(line[column]) for line in [header, *body]) for column in range(len(header))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *body]]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *body]
+        ]
         return "\n".join([line.rstrip() for line in lines] + ["", *self.statements])
 
 
@@ -150,7 +154,9 @@ def make_statements(
     for each in differences:
         verdict = _verdict(each, maximise)
         interval = f"[{difference(each.low, metric)}, {difference(each.high, metric)}]"
-        lines.append(f"On {each.set}: {each.of} − {each.against} = {difference(each.value, metric)}{unit} {interval}: {verdict}.")
+        lines.append(
+            f"On {each.set}: {each.of} − {each.against} = {difference(each.value, metric)}{unit} {interval}: {verdict}."
+        )
     if differences:
         lines.append("Each interval covers 95 % for itself; with several comparisons one of them may miss by chance.")
     return tuple(lines)

@@ -81,24 +81,24 @@ def select_greedy(
     scores: list[float] = []
     for model in models:
         scores.append(evaluator.score(candidate(plan_of((len(scores),)), model)))
-        announce(f"{model.label}: {evaluator.held_out.metric.name} {scores[-1]:.4f}")
+        announce(f"{model.label}: {evaluator.held_out.metric} {scores[-1]:.4f}")
         if len(scores) == 1 and evaluator.seconds_per_evaluation is not None:
             left = 2 * (len(models) - 1) + further_evaluations
             announce(f"About {_duration(left * evaluator.seconds_per_evaluation)} to go: {left:.0f} evaluations.")
 
     def score_subset(subset: Subset) -> float:
         score = evaluator.score(plan_of(subset).virtual())
-        announce(f"with {models[subset[-1]].label}: {evaluator.held_out.metric.name} {score:.4f} ({len(subset)} models)")
+        announce(f"with {models[subset[-1]].label}: {evaluator.held_out.metric} {score:.4f} ({len(subset)} models)")
         return score
 
-    maximise = evaluator.held_out.metric.maximise
+    maximise = evaluator.held_out.maximise
     given = random_order(len(models), seed) if order == "random" else None
     path = greedy(scores, score_subset, maximise=maximise, strict=strict, order=given)
     return Selection(
         path=path,
         scores=tuple(scores),
         names=tuple(_name(model) for model in models),
-        metric=evaluator.held_out.metric.name,
+        metric=evaluator.held_out.metric,
         maximise=maximise,
         strict=strict,
         order=order,
@@ -117,9 +117,9 @@ def candidate(plan: Plan, model: Checkpoint) -> Checkpoint:
 def describe(held_out: HeldOut) -> dict[str, Any]:
     return {
         "name": held_out.name,
-        "rows": held_out.size,
+        "rows": held_out.rows,
         "fingerprint": held_out.fingerprint,
-        "task": held_out.task_name,
+        "task": held_out.task,
     }
 
 

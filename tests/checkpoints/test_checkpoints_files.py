@@ -63,7 +63,9 @@ def test_a_truncated_file_is_noticed_before_it_is_read(tmp_path):
         open_checkpoint(folder)
 
 
-@pytest.mark.parametrize("shard", ["../secret.safetensors", "/etc/passwd", "sub/model.safetensors", "..\\x", ".hidden"])
+@pytest.mark.parametrize(
+    "shard", ["../secret.safetensors", "/etc/passwd", "sub/model.safetensors", "..\\x", ".hidden"]
+)
 def test_an_index_cannot_lead_out_of_its_folder(tmp_path, shard):
     (tmp_path / "m").mkdir()
     save_file({"w": torch.zeros(2)}, tmp_path / "secret.safetensors")
@@ -194,7 +196,9 @@ def test_references_are_parsed(text, expected):
     assert (ref.repo_id, ref.revision, ref.subfolder) == expected
 
 
-@pytest.mark.parametrize("text", ["user/name:../x", "user/name:/abs", "user/name:a\\b", "", " ", "a/b/c", "user/name@"])
+@pytest.mark.parametrize(
+    "text", ["user/name:../x", "user/name:/abs", "user/name:a\\b", "", " ", "a/b/c", "user/name@"]
+)
 def test_references_that_mean_nothing_or_lead_out_are_refused(text):
     with pytest.raises(InputError):
         ModelRef.parse(text)

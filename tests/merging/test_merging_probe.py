@@ -90,7 +90,17 @@ def models(tmp_path_factory) -> dict[str, Path]:
     return {name: root / name for name in made}
 
 
-RELATIVES = ["base", "small-lr-1", "small-lr-2", "absurd-lr-1", "absurd-lr-2", "lora-1", "lora-2", "own-head-1", "own-head-2"]
+RELATIVES = [
+    "base",
+    "small-lr-1",
+    "small-lr-2",
+    "absurd-lr-1",
+    "absurd-lr-2",
+    "lora-1",
+    "lora-2",
+    "own-head-1",
+    "own-head-2",
+]
 STRANGERS = ["second-pretraining", "random"]
 
 
@@ -155,9 +165,7 @@ def test_nan_and_a_zeroed_matrix_are_found(tmp_path):
 
 def test_the_probe_reads_at_most_its_budget_of_each_model(tmp_path, monkeypatch):
     big = {f"layer.{i}.weight": torch.randn(600, 500) for i in range(80)}
-    folders = [
-        write_checkpoint(tmp_path / f"m{i}", {n: t + 0.01 * i for n, t in big.items()}) for i in range(2)
-    ]
+    folders = [write_checkpoint(tmp_path / f"m{i}", {n: t + 0.01 * i for n, t in big.items()}) for i in range(2)]
     read: dict[str, int] = {}
     real = SafetensorsCheckpoint.read_span
 

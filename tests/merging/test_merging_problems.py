@@ -30,7 +30,11 @@ def test_all_problems_of_a_plan_are_listed_together(tmp_path):
     del b["classifier.bias"]
     b["extra.weight"] = torch.zeros(3)
     b["classifier.weight"] = torch.zeros(3, 24)
-    config = CONFIG | {"architectures": ["RobertaForMaskedLM"], "hidden_act": "relu", "id2label": {"0": "positive", "1": "negative"}}
+    config = CONFIG | {
+        "architectures": ["RobertaForMaskedLM"],
+        "hidden_act": "relu",
+        "id2label": {"0": "positive", "1": "negative"},
+    }
     one = write_checkpoint(tmp_path / "one", a, CONFIG | {"hidden_act": "gelu"})
     two = write_checkpoint(tmp_path / "two", b, config)
     (two / "vocab.txt").write_text("b\na\nc\n")
@@ -81,7 +85,11 @@ def test_float8_tensors_are_refused_by_name(tmp_path):
 def test_settings_in_a_tokenizer_file_are_not_vocabulary(tmp_path):
     folders = write_relatives(tmp_path, 2)
     for number, folder in enumerate(folders):
-        tokenizer = {"truncation": {"max_length": 100 + number}, "model": {"vocab": {"a": 0, "b": 1}}, "added_tokens": []}
+        tokenizer = {
+            "truncation": {"max_length": 100 + number},
+            "model": {"vocab": {"a": 0, "b": 1}},
+            "added_tokens": [],
+        }
         (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     assert problem_of(*folders) == ""
     tokenizer["model"]["vocab"] = {"a": 1, "b": 0}
@@ -130,7 +138,9 @@ def test_nan_and_infinity_name_model_and_tensor_and_leave_nothing(tmp_path, valu
     tensors = relatives(3)[1]
     tensors["encoder.layer.2.dense.weight"][40, 3] = value
     write_checkpoint(folders[1], tensors)
-    with pytest.raises(NonFiniteWeights, match=r"run-1: tensor 'encoder\.layer\.2\.dense\.weight' holds -?(nan|inf) at position 963"):
+    with pytest.raises(
+        NonFiniteWeights, match=r"run-1: tensor 'encoder\.layer\.2\.dense\.weight' holds -?(nan|inf) at position 963"
+    ):
         merge(plan_of(*folders), tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 

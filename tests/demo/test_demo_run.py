@@ -1,0 +1,134 @@
+"""The frame of the demo: folders, the environment of its process, and how that process answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hf_soup.demo import ingredients, places, run, run_demo, story
+from hf_soup.demo.places import Places, client_environment, hugging_face_home
+from hf_soup.errors import InputError, SoupError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+    from hf_soup.localhub import LocalHub
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> Places:
+    folders = Places(folder=tmp_path / "demo", fine_tunes=tmp_path / "fine-tunes")
+    folders.prepare()
+    return folders
+
+
+def test_home_is_the_one_that_huggingface_hub_uses() -> None:
+    from huggingface_hub import constants
+
+    assert str(hugging_face_home(os.environ)) == constants.HF_HOME
+
+
+@pytest.mark.parametrize(
+    ("environment", "home"),
+    [
+        ({"HF_HOME": "/a/b"}, Path("/a/b")),
+        ({"XDG_CACHE_HOME": "/c"}, Path("/c/huggingface")),
+        ({"HF_HOME": "/a/b", "XDG_CACHE_HOME": "/c"}, Path("/a/b")),
+        ({}, Path.home() / ".cache" / "huggingface"),
+    ],
+)
+def test_home_follows_the_environment(environment: dict[str, str], home: Path) -> None:
+    assert hugging_face_home(environment) == home
+
+
+def test_everything_but_the_fine_tunes_goes_to_the_folder_that_was_given(tmp_path: Path) -> None:
+    chosen = Places.choose(tmp_path / "mine", {"HF_HOME": str(tmp_path / "home")})
+    for place in (chosen.words, chosen.hub, chosen.hub_cache, chosen.greedy, chosen.uniform, chosen.outcome):
+        assert place.parent == tmp_path / "mine"
+    assert chosen.fine_tunes == tmp_path / "home" / "hf-soup" / "demo" / "fine-tunes"
+
+
+def test_the_process_knows_the_loopback_hub_only(chosen: Places) -> None:
+    hub = {"HF_ENDPOINT": "http://127.0.0.1:5", "HF_TOKEN": "hf_loopback", "HF_HUB_DISABLE_XET": "1"}
+    mine = {
+        "HF_ENDPOINT": "https://huggingface.co",
+        "HF_TOKEN": "hf_mine",
+        "HUGGING_FACE_HUB_TOKEN": "hf_mine",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HOME": "/home/me/hf",
+        "HTTPS_PROXY": "http://proxy:3128",
+        "no_proxy": "intranet",
+    }
+    environment = client_environment(chosen, hub, mine)
+    assert "hf_mine" not in environment.values()
+    assert hub.items() <= environment.items()
+    assert not {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} & set(environment)
+    assert environment["HF_HOME"] == "/home/me/hf"
+    assert environment["HF_HUB_CACHE"] == str(chosen.hub_cache)
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost"
+
+
+def test_a_missing_package_is_named_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ingredients.PACKAGES, "vaderSentiment", ("no_such_package", "vader_lexicon.txt"))
+    with pytest.raises(InputError, match=r"The demo needs vaderSentiment, .* pip install 'hf-soup\[demo\]'"):
+        run_demo(tmp_path / "demo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_an_error_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_BYTES_NEEDED", 10**18)
+    with pytest.raises(InputError, match=r"needs 1e\+06 TB of disk|needs .* of disk, .* left"):
+        Places(tmp_path / "demo", tmp_path / "fine-tunes").prepare()
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "demo").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot make the folder"):
+        Places(tmp_path / "demo", tmp_path / "fine-tunes").prepare()
+
+
+def test_problems_of_the_process_become_the_errors_of_the_caller(chosen: Places) -> None:
+    chosen.outcome.write_text(json.dumps({"problems": ["one", "two"], "exit_code": 2}), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        run._outcome(chosen, 2)
+    assert caught.value.problems == ("one", "two")
+    chosen.outcome.write_text(json.dumps({"problems": ["it broke"], "exit_code": 1}), encoding="utf-8")
+    with pytest.raises(SoupError, match="it broke"):
+        run._outcome(chosen, 1)
+
+
+@pytest.mark.parametrize("code", [130, -signal.SIGINT])
+def test_an_interrupted_process_interrupts_the_caller(chosen: Places, code: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run._outcome(chosen, code)
+
+
+def test_a_process_that_died_without_a_word_is_reported(chosen: Places) -> None:
+    with pytest.raises(SoupError, match="code -9"):
+        run._outcome(chosen, -9)
+
+
+@pytest.mark.hub
+def test_fine_tunes_are_pushed_once(hub: LocalHub, api: HfApi, chosen: Places, tmp_path: Path) -> None:
+    folders = []
+    for repo in story.IDS:
+        folder = tmp_path / repo.split("/")[1]
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"name": repo}), encoding="utf-8")
+        (folder / "model.safetensors").write_bytes(b"weights of " + repo.encode())
+        folders.append(folder)
+    teller = story.Story(chosen)
+    teller.publish_fine_tunes(folders)
+    commits = {repo: api.model_info(repo).sha for repo in story.IDS}
+    teller.publish_fine_tunes(folders)
+    assert {repo: api.model_info(repo).sha for repo in story.IDS} == commits
+    assert (
+        Path(api.hf_hub_download(story.IDS[4], "config.json", cache_dir=tmp_path / "c")).read_bytes()
+        == (folders[4] / "config.json").read_bytes()
+    )
