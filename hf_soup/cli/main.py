@@ -11,6 +11,8 @@ import typer
 from hf_soup.cli import demo, evaluate, extension, greedy, hub, inspect, merge, methods, push, verify
 from hf_soup.errors import InputError, SoupError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="hf-soup",
     no_args_is_help=True,
@@ -54,8 +56,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     try:
         code = command.main(args=arguments, prog_name="hf-soup", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
-        return 130
+        code = _INTERRUPTED
     except SoupError as error:
         if debug:
             raise
@@ -74,6 +75,8 @@ def _run(arguments: list[str], debug: bool) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         print("This was not expected; run the command again with --debug to see where it happened.", file=sys.stderr)
         return 1
+    if code == _INTERRUPTED:  # typer turns Ctrl-C into this code itself
+        print("Interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
