@@ -54,19 +54,20 @@ def evaluate_models(
 
     Raises InputError with the problems of all models together.
     """
-    from hf_soup.evaluation import Estimate, Evaluator, evaluate
+    from hf_soup.evaluation import METRICS, Evaluator
     from hf_soup.merging import open_ingredients
     from hf_soup.merging.materialize import materialized
 
     ingredients = open_ingredients(models, token=token, revision=revision, cache_dir=cache_dir)
     evaluator = Evaluator(held_out, trust_remote_code=trust_remote_code, materialize=materialized)
+    if not metrics and held_out.judge is None and held_out.task_type is not None:
+        metrics = [name for name, metric in METRICS.items() if held_out.task_type.kind in metric.kinds]
+    for checkpoint in ingredients.models:
+        evaluator.check(checkpoint)
     rows = {}
     for checkpoint in ingredients.models:
         say(f"Evaluating {checkpoint.label}")
-        if held_out.judge is None:
-            rows[checkpoint.label] = evaluate(checkpoint, held_out, metrics, evaluator=evaluator)
-        else:
-            rows[checkpoint.label] = {held_out.metric: Estimate(evaluator.score(checkpoint), None, None, 0)}
+        rows[checkpoint.label] = evaluator.evaluate(checkpoint, metrics)
     return EvaluationTable(held_out.name, held_out.rows, rows)
 
 

@@ -84,7 +84,9 @@ def calibrated_band(predictions: Predictions) -> tuple[float, float, int]:
     generator = np.random.default_rng(SEED)
     ones = np.ones((1, predictions.rows))
     values = [
-        estimate(np.broadcast_to(ones, (size, predictions.rows)), generator.random((size, predictions.rows)) < confidence)
+        estimate(
+            np.broadcast_to(ones, (size, predictions.rows)), generator.random((size, predictions.rows)) < confidence
+        )
         for size in chunk_sizes(predictions.rows, RESAMPLES)
     ]
     low, high = np.quantile(np.concatenate(values), (0.025, 0.975))

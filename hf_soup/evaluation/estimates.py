@@ -57,7 +57,9 @@ def paired_difference(metric: str | Metric, a: Predictions, b: Predictions) -> E
         return Estimate(value, None, None, a.rows, "a model gives NaN or infinity")
     of_a, of_b = (metric.resampled(each.in_order_of_ids()) for each in (a, b))
     differences = [of_a(counts) - of_b(counts) for counts in resample_counts(a.rows)]
-    return Estimate(value, *_percentiles(np.concatenate(differences), a.rows)[:2], a.rows, "paired bootstrap over rows")
+    return Estimate(
+        value, *_percentiles(np.concatenate(differences), a.rows)[:2], a.rows, "paired bootstrap over rows"
+    )
 
 
 def _metric(metric: str | Metric, predictions: Predictions) -> Metric:
@@ -89,8 +91,12 @@ def _percentiles(values: np.ndarray, rows: int) -> tuple[float | None, float | N
 
 def _band(metric: Metric, predictions: Predictions) -> tuple[float | None, float | None, str]:
     low, high, bins = calibrated_band(predictions)
-    return low, high, (
-        f"{bins} bins of equal mass, debiased (Kumar et al. 2019); the interval is the 95 % {Interval.CALIBRATED_BAND}"
+    return (
+        low,
+        high,
+        (
+            f"{bins} bins of equal mass, debiased (Kumar et al. 2019); the interval is the 95 % {Interval.CALIBRATED_BAND}"
+        ),
     )
 
 

@@ -21,10 +21,6 @@ class Kind(StrEnum):
     LANGUAGE = "language"
 
 
-def _none(dtype: str) -> np.ndarray:
-    return field(default_factory=lambda: np.empty(0, dtype))
-
-
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """Predictions in the order of the data's rows.
@@ -37,10 +33,10 @@ class Predictions:
 
     ids: np.ndarray
     classes: tuple[str, ...] = ()
-    labels: np.ndarray = _none("int64")
-    logits: np.ndarray = _none("float32")
-    nll: np.ndarray = _none("float64")
-    tokens: np.ndarray = _none("int64")
+    labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    logits: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    nll: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    tokens: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         rows = len(self.ids)

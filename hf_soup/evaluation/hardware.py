@@ -1,0 +1,80 @@
+"""Where models run: the device, mixed precision and processes that Accelerate finds, or the device the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hf_soup.errors import InputError, SoupError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Outputs = dict[str, "np.ndarray"]
+T = TypeVar("T")
+
+
+class Hardware:
+    def __init__(self, device: str | None = None) -> None:
+        import torch
+        from accelerate import Accelerator
+
+        self._accelerator = Accelerator()
+        self.device: torch.device = self._accelerator.device
+        if device not in (None, "auto"):
+            try:
+                self.device = torch.device(str(device))
+                torch.empty(1, device=self.device)
+            except (RuntimeError, AssertionError) as error:
+                raise InputError(
+                    f"The device '{device}' cannot be used here ({str(error).splitlines()[0]})."
+                ) from error
+
+    @property
+    def kind(self) -> str:
+        """Device and precision, on which the last bits of a result depend."""
+        return f"{self.device.type}, {self._accelerator.mixed_precision}"
+
+    @property
+    def processes(self) -> int:
+        return self._accelerator.num_processes
+
+    @property
+    def rank(self) -> int:
+        return self._accelerator.process_index
+
+    @property
+    def is_main(self) -> bool:
+        return self._accelerator.is_main_process
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return self._accelerator.autocast()
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, by rank, in every process."""
+        from accelerate.utils import gather_object
+
+        return gather_object([value]) if self.processes > 1 else [value]
+
+    def from_main(self, value: Any) -> Any:
+        """The main process's value, in every process."""
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0] if self.processes > 1 else value
+
+    def on_main(self, work: Callable[[], T]) -> T:
+        """Does the work in the main process; its result, or its error, reaches every process."""
+        outcome: tuple[T | None, SoupError | None] = (None, None)
+        if self.is_main:
+            try:
+                outcome = (work(), None)
+            except SoupError as error:
+                if self.processes == 1:
+                    raise
+                outcome = (None, error)
+        result, failure = self.from_main(outcome)
+        if failure is not None:
+            raise failure
+        return result

@@ -1,0 +1,160 @@
+"""Held-out data: what models are judged on, read and checked at once, before any model is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hf_soup.errors import InputError
+from hf_soup.evaluation.data_files import Table, read_table
+from hf_soup.evaluation.labels import LabelMap, match_labels
+from hf_soup.evaluation.metric import all_metrics, metric_named
+from hf_soup.evaluation.score_command import ScoreCommand
+from hf_soup.evaluation.task import Task, task_named
+
+
+class HeldOut:
+    """Examples with their answers, or a function or command that scores a model.
+
+    >>> HeldOut([{"text": "fine", "label": "good"}, {"text": "poor", "label": "bad"}], task="text-classification").rows
+    2
+
+    `data`: a path to a CSV, JSONL or Parquet file, a list of dicts, a `datasets.Dataset`, a `ScoreCommand`, or a function of
+    the model in memory that returns a number, numbers by metric, or `Predictions`.
+    `task`: "text-classification" (columns text, label, and text_pair where there is one), "image-classification" (image: a path
+    relative to the data file, bytes, or a PIL image; label), or "causal-lm" (text). A function or command needs none.
+    `metric`: see `METRICS`; the task's own default without. `maximise`: only for a metric of a function or command
+    that is not one of ours; true without. `columns`: {"text": "sentence"} for a column that has another name.
+    `labels`: {"LABEL_0": "negative"}, what the model's classes mean. `name`: of the data in tables; for a function it is also
+    its identity in the cache, without a name its scores are not kept. `max_length`: tokens a text is cut to;
+    without, as many as the model takes. `batch_size`: to start with; it shrinks when memory does not suffice.
+
+    Raises InputError with all problems of the data, with row numbers counted from 1 without the header.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        task: str | None = None,
+        metric: str | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        name: str | None = None,
+        maximise: bool | None = None,
+        max_length: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        self.labels = dict(labels or {})
+        self.columns = dict(columns or {})
+        self.max_length = max_length
+        self.batch_size = batch_size
+        self.judge: ScoreCommand | Callable[[Any], Any] | None = None
+        for option, value in (("max_length", max_length), ("batch_size", batch_size)):
+            if value is not None and value < 1:
+                raise InputError(f"{option}={value}: must be at least 1.")
+        if isinstance(data, ScoreCommand) or (callable(data) and not hasattr(data, "column_names")):
+            self._judge(data, task, metric, name, maximise)
+        else:
+            self._examples(data, task, metric, columns or {}, name, maximise)
+
+    def _judge(
+        self, judge: Any, task: str | None, metric: str | None, name: str | None, maximise: bool | None
+    ) -> None:
+        self.judge = judge
+        self.task_type: Task | None = task_named(task) if task is not None else None
+        self.examples: list[dict[str, Any]] = []
+        self.ids: list[str] = []
+        self.metric = metric or "score"
+        known = all_metrics().get(self.metric)
+        self.maximise = known.maximise if maximise is None and known else maximise is not False
+        if isinstance(judge, ScoreCommand):
+            self.name: str = name or judge.command
+            self.fingerprint: str | None = _digest("command", judge.command)
+        else:
+            self.name = name or str(getattr(judge, "__name__", type(judge).__name__))
+            self.fingerprint = _digest("function", name) if name is not None else None
+
+    def _examples(
+        self,
+        data: Any,
+        task: str | None,
+        metric: str | None,
+        columns: Mapping[str, str],
+        name: str | None,
+        maximise: bool | None,
+    ) -> None:
+        self.task_type = task_named(task)
+        found = metric_named(metric or self.task_type.default_metric, self.task_type.kind)
+        self.metric, self.maximise = found.name, found.maximise
+        if maximise not in (None, found.maximise):
+            raise InputError(f"The metric {found.name} is one to {'maximise' if found.maximise else 'minimise'}.")
+        table = read_table(data)
+        self.name = name or table.name
+        self.examples, self.ids = _clean(table, self.task_type, columns)
+        self.fingerprint = _digest(self.task_type.name, *self.ids)
+
+    def like(self, data: Any, name: str | None = None) -> HeldOut:
+        """Other data with this one's task, metric, columns, labels and settings: a test set, or a shift."""
+        return HeldOut(
+            data,
+            task=self.task,
+            metric=self.metric,
+            columns=self.columns,
+            labels=self.labels,
+            name=name,
+            max_length=self.max_length,
+            batch_size=self.batch_size,
+        )
+
+    @property
+    def rows(self) -> int:
+        """The number of examples; 0 for a function or command."""
+        return len(self.examples)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __repr__(self) -> str:
+        return f"HeldOut({self.name!r}, task={self.task!r}, metric={self.metric!r}, rows={self.rows})"
+
+    @property
+    def task(self) -> str | None:
+        return self.task_type.name if self.task_type is not None else None
+
+    def label_map(self, config: Mapping[str, Any], model: str) -> LabelMap | None:
+        """How the labels belong to the logits of the model with this config.json; None for a task without labels.
+
+        Raises InputError when they do not match: call it for every model before the first is evaluated.
+        """
+        if self.judge is not None or self.task_type is None or "label" not in self.task_type.required:
+            return None
+        return match_labels([each["label"] for each in self.examples], config, self.labels, self.name, model)
+
+
+def _clean(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the examples by the task's own column names, and a digest of each. Raises InputError with all problems."""
+    problems = []
+    known = (*task.required, *task.optional)
+    for name in columns:
+        if name not in known:
+            problems.append(f"columns: {task.name} has no column '{name}'; it has {', '.join(known)}.")
+    wanted = {name: columns.get(name, name) for name in known}
+    for name in (*task.required, *(name for name in task.optional if name in columns)):
+        if wanted[name] not in table.columns:
+            problems.append(
+                f"{table.name}: has no column '{wanted[name]}'; its columns: {', '.join(table.columns)}. "
+                f"Say which one it is: --column {name}=… (columns={{'{name}': '…'}})."
+            )
+    present = {name: column for name, column in wanted.items() if column in table.columns}
+    examples, digests, found = task.clean(table, present)
+    problems += [f"{table.name}: {problem}" for problem in found]
+    if problems:
+        raise InputError(problems)
+    return examples, digests
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,97 @@
+"""One model of transformers in memory, into which checkpoint after checkpoint is copied."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from hf_soup.checkpoints import Checkpoint
+from hf_soup.errors import InputError
+from hf_soup.evaluation.architecture import model_class
+from hf_soup.evaluation.name_map import NameMap, load_state_dict, trace_names
+
+if TYPE_CHECKING:
+    import torch
+
+# What config.json says of the files' history, not of the model.
+_HISTORY = {"_name_or_path", "transformers_version", "_commit_hash"}
+
+
+class Skeleton:
+    """A model of the class that `from_pretrained` would take, made for checkpoints of one config and one set of tensors.
+
+    After `load(checkpoint)` its logits equal, bit for bit, those of the model that `from_pretrained` loads from a folder with
+    that checkpoint: the same class, config and dtypes, the same values in every tensor, buffers outside the files as made.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, auto_class: str | None, device: torch.device, *, trust_remote_code: bool = False
+    ) -> None:
+        self.auto_class = auto_class
+        self.device = device
+        self.layout = layout(checkpoint)
+        self.loaded: str | None = None
+        """The fingerprint of the checkpoint that is in memory."""
+        self._kind, self.config = model_class(checkpoint, auto_class, trust_remote_code)
+        model, self.name_map = trace_names(self._kind, self.config, checkpoint)
+        self._dtypes = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+        self.model = model.to(device).eval()
+
+    name_map: NameMap
+
+    @property
+    def one_to_one(self) -> bool:
+        """Whether checkpoints are copied in place. Where tensors are stacked or fused on loading (mixtures of experts),
+        transformers loads each one anew, which takes longer and gives the same model."""
+        return self.name_map.one_to_one
+
+    def fits(self, checkpoint: Checkpoint, auto_class: str | None) -> bool:
+        return auto_class == self.auto_class and layout(checkpoint) == self.layout
+
+    def load(self, checkpoint: Checkpoint) -> Any:
+        """Returns the model with the weights of this checkpoint; the one before is gone."""
+        if layout(checkpoint) != self.layout:
+            raise InputError(f"{checkpoint.label}: its config or its tensors differ from the model in memory.")
+        if self.loaded != checkpoint.fingerprint or self._was_altered():
+            self.loaded = None
+            if self.one_to_one and not self._was_altered():
+                self._copy(checkpoint)
+            else:
+                self._reload(checkpoint)
+            self.loaded = checkpoint.fingerprint
+        return self.model.eval()
+
+    def _copy(self, checkpoint: Checkpoint) -> None:
+        import torch
+
+        filled = set()
+        with torch.no_grad():
+            for name, tensor in self.model.state_dict().items():
+                if tensor.data_ptr() in filled or name not in self.name_map.sources:
+                    continue
+                filled.add(tensor.data_ptr())
+                source = self.name_map.sources[name]
+                stored = checkpoint.empty(source, 0).dtype
+                if tensor.device.type == "cpu" and tensor.dtype == stored:
+                    checkpoint.read_span(source, 0, tensor.numel(), out=tensor.view(-1))
+                else:
+                    tensor.copy_(checkpoint.read(source))
+
+    def _reload(self, checkpoint: Checkpoint) -> None:
+        self.model = None  # two models at once may be too many
+        tensors = {name: checkpoint.read(name).clone() for name in checkpoint.names()}
+        model, _ = load_state_dict(self._kind, self.config, tensors)
+        self.model = model.to(self.device)
+
+    def _was_altered(self) -> bool:
+        """A user's function may have cast the model that it was given."""
+        return {name: tensor.dtype for name, tensor in self.model.state_dict().items()} != self._dtypes
+
+
+def layout(checkpoint: Checkpoint) -> str:
+    """A digest of everything but the weights: config, and the name, dtype and shape of every tensor."""
+    config = {name: value for name, value in checkpoint.config.items() if name not in _HISTORY}
+    infos = [checkpoint.info(name) for name in checkpoint.names()]
+    essence = [config, [(info.name, info.dtype, info.shape) for info in infos]]
+    return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()

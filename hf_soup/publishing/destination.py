@@ -1,0 +1,193 @@
+"""A repository on the Hub as the place of a push: what is there, and one commit that changes it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_soup.errors import InputError
+from hf_soup.publishing.patience import patiently
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+MAIN = "main"
+# transformers prefers a single file over shards and adds an adapter to any model beside which it finds one, so what is
+# left of an earlier model would be loaded instead of the new one or on top of it.
+_WEIGHTS = re.compile(r"(pytorch_)?(model|adapter_model)[^/]*\.(safetensors|bin)(\.index\.json)?|adapter_config\.json")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The branch that will be written. `head` and `files` are None and {} where it does not exist yet."""
+
+    api: HfApi
+    repo_id: str
+    branch: str
+    exists: bool
+    private: bool
+    head: str | None
+    files: dict[str, str]
+    """SHA-256 of large files and git blob id of small ones, by path."""
+
+    def holds(self, operation: CommitOperationAdd) -> bool:
+        """Whether the file is there already, with the same content."""
+        there = self.files.get(operation.path_in_repo)
+        return there is not None and there in (operation.upload_info.sha256.hex(), git_blob_id(operation))
+
+
+def look_at(api: HfApi, repo_id: str, revision: str | None, private: bool) -> Destination:
+    """Returns the state of the destination, changing nothing.
+
+    Raises InputError when `revision` is no branch, or when a private push would go to a public repository.
+    """
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    if "/" not in repo_id:
+        repo_id = f"{patiently(api.whoami)['name']}/{repo_id}"
+    branch = revision or MAIN
+    try:
+        info = patiently(lambda: api.model_info(repo_id))
+    except RepositoryNotFoundError:
+        return Destination(api, repo_id, branch, False, private, None, {})
+    if private and not info.private:
+        raise InputError(
+            f"{repo_id}: exists and is public, so nothing was pushed; make it private on its settings page, or push "
+            "without --private."
+        )
+    head = _head(api, repo_id, branch)
+    return Destination(
+        api, repo_id, branch, True, bool(info.private), head, _files(api, repo_id, head) if head else {}
+    )
+
+
+def prepare(place: Destination) -> Destination:
+    """Makes the repository and the branch where they are missing; returns the destination as it is then."""
+    api, repo_id = place.api, place.repo_id
+    if not place.exists:
+        patiently(lambda: api.create_repo(repo_id, private=place.private, exist_ok=True))
+    if place.branch != MAIN and place.head is None:
+        patiently(lambda: api.create_branch(repo_id, branch=place.branch, exist_ok=True))
+    if place.head is not None:
+        return place
+    head = _head(api, repo_id, place.branch)
+    files = _files(api, repo_id, head) if head else {}
+    return Destination(api, repo_id, place.branch, True, place.private, head, files)
+
+
+def commit(place: Destination, contents: Mapping[str, bytes | Path], message: str, create_pr: bool) -> str:
+    """Uploads what is missing and makes one commit of it; returns the address of the commit or pull request.
+
+    The commit has everything in it or does not happen: what was uploaded before an interruption is found again by its
+    digest. Weights of an earlier model that the new one does not replace are removed in the same commit.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    api, repo_id = place.api, place.repo_id
+    additions = [CommitOperationAdd(path, content) for path, content in sorted(contents.items())]
+    missing = [operation for operation in additions if not place.holds(operation)]
+    stale = [path for path in place.files if _WEIGHTS.fullmatch(path) and path not in contents]
+    if not missing and not stale:
+        return f"{api.endpoint}/{repo_id}/commit/{place.head}"
+
+    def made_already() -> str | None:
+        return (
+            _pull_request_with(place, additions, stale, message)
+            if create_pr
+            else _commit_with(place, additions, stale)
+        )
+
+    if create_pr and (made := made_already()) is not None:
+        return made
+    patiently(lambda: _upload(place, missing, create_pr))
+
+    def send() -> str:
+        made = api.create_commit(
+            repo_id,
+            [*missing, *(CommitOperationDelete(path) for path in stale)],
+            commit_message=message,
+            revision=place.branch,
+            create_pr=create_pr,
+            parent_commit=place.head,
+        )
+        return str(made.pr_url if create_pr else made.commit_url)
+
+    return patiently(send, made_already)
+
+
+def _upload(place: Destination, missing: Sequence[CommitOperationAdd], create_pr: bool) -> None:
+    """Sends the large files among them that the Hub does not have yet."""
+    try:
+        place.api.preupload_lfs_files(
+            place.repo_id,
+            missing,
+            revision=place.branch,
+            create_pr=create_pr,
+            gitignore_content="",  # one in the repository would silently leave out files of the model
+            free_memory=False,
+        )
+    except RuntimeError as error:
+        if error.__cause__ is not None:  # huggingface_hub wraps what happened during the upload of a file
+            raise error.__cause__ from None
+        raise
+
+
+def git_blob_id(operation: CommitOperationAdd) -> str | None:
+    """Returns the id that git gives to the content; None for what is too large to be kept in git."""
+    if operation.upload_info.size > 20 << 20:
+        return None
+    with operation.as_file() as file:
+        content = file.read()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _head(api: HfApi, repo_id: str, branch: str) -> str | None:
+    refs = patiently(lambda: api.list_repo_refs(repo_id, include_pull_requests=branch.startswith("refs/pr/")))
+    for ref in [*refs.branches, *(refs.pull_requests or [])]:
+        if branch in (ref.name, ref.ref):
+            return str(ref.target_commit)
+    if branch.startswith("refs/") or branch in {tag.name for tag in refs.tags} or re.fullmatch("[0-9a-f]{40}", branch):
+        raise InputError(
+            f"{repo_id}: '{branch}' is not a branch; a push can add to branches and open pull requests only."
+        )
+    return None
+
+
+def _files(api: HfApi, repo_id: str, revision: str) -> dict[str, str]:
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = patiently(lambda: list(api.list_repo_tree(repo_id, recursive=True, revision=revision)))
+    return {one.path: one.lfs.sha256 if one.lfs else one.blob_id for one in tree if isinstance(one, RepoFile)}
+
+
+def _commit_with(place: Destination, additions: Sequence[CommitOperationAdd], stale: Sequence[str]) -> str | None:
+    """The address of the branch's head, if it has become what was to be committed."""
+    head = _head(place.api, place.repo_id, place.branch)
+    if head is None or not _has(place, head, additions, stale):
+        return None
+    return f"{place.api.endpoint}/{place.repo_id}/commit/{head}"
+
+
+def _pull_request_with(
+    place: Destination, additions: Sequence[CommitOperationAdd], stale: Sequence[str], title: str
+) -> str | None:
+    """The address of an open pull request that holds what was to be committed: the same push, made before."""
+    found = patiently(
+        lambda: list(
+            place.api.get_repo_discussions(place.repo_id, discussion_type="pull_request", discussion_status="open")
+        )
+    )
+    for discussion in found:
+        if discussion.title == title and _has(place, f"refs/pr/{discussion.num}", additions, stale):
+            return f"{place.api.endpoint}/{place.repo_id}/discussions/{discussion.num}"
+    return None
+
+
+def _has(place: Destination, revision: str, additions: Sequence[CommitOperationAdd], stale: Sequence[str]) -> bool:
+    files = _files(place.api, place.repo_id, revision)
+    there = Destination(place.api, place.repo_id, revision, True, place.private, revision, files)
+    return all(there.holds(operation) for operation in additions) and not set(stale) & set(files)

@@ -1,0 +1,110 @@
+"""Private repositories must not be named in public by accident: their names give way to digests.
+
+What is left of a hidden ingredient is `private-` and the first eight digits of its fingerprint. It has no repository and
+no commit in soup.json then, so that `verify` needs `--ingredient private-1a2b3c4d=REPO@COMMIT` (or a folder) from
+somebody who may read it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hf_soup.merging.record import IngredientRecord, SoupRecord
+
+_NAME_CHARACTER = r"[\w.\-/]"
+
+
+def named_repositories(record: SoupRecord) -> list[str]:
+    """Returns every Hub ID in the record: of the ingredients, the base, and candidates that were not taken."""
+    ids = [ingredient.repo_id for ingredient in _models(record)]
+    ids += [candidate.get("repo_id") for candidate in (record.selection or {}).get("candidates", [])]
+    return list(dict.fromkeys(repo_id for repo_id in ids if repo_id))
+
+
+def without_names(record: SoupRecord, hidden: frozenset[str]) -> SoupRecord:
+    """Returns the record as it may be published when the repositories in `hidden` must not be named."""
+    if not hidden:
+        return record
+    replacements = {}
+    for name, repo_id, fingerprint in _named(record):
+        if repo_id in hidden:
+            alias = _alias(fingerprint)
+            replacements[name] = alias
+            replacements.setdefault(repo_id, alias)
+    rename = _renamer(replacements)
+
+    def masked(ingredient: IngredientRecord) -> IngredientRecord:
+        if ingredient.repo_id not in hidden:
+            return ingredient
+        nowhere = {"name": replacements[ingredient.name], "repo_id": None, "revision": None, "subfolder": None}
+        return ingredient.model_copy(update=nowhere)
+
+    return record.model_copy(
+        update={
+            "ingredients": [masked(ingredient) for ingredient in record.ingredients],
+            "base": masked(record.base) if record.base is not None else None,
+            "selection": _everywhere(_without_places(record.selection, hidden), rename),
+            "evidence": _everywhere(record.evidence, rename),
+        }
+    )
+
+
+def is_hidden(ingredient: IngredientRecord) -> bool:
+    """Tells an ingredient that was made nameless from a folder that had no repository."""
+    return ingredient.repo_id is None and ingredient.name == _alias(ingredient.fingerprint)
+
+
+def mentions(text: str, names: frozenset[str]) -> list[str]:
+    """Returns those of the names that stand in a text as whole names, not as a part of a longer one."""
+    return [name for name in sorted(names) if re.search(_pattern(name), text)]
+
+
+def _alias(fingerprint: str) -> str:
+    return f"private-{fingerprint[:8]}"
+
+
+def _models(record: SoupRecord) -> list[IngredientRecord]:
+    return [*record.ingredients, *([record.base] if record.base is not None else [])]
+
+
+def _named(record: SoupRecord) -> Iterator[tuple[str, str, str]]:
+    for ingredient in _models(record):
+        if ingredient.repo_id:
+            yield ingredient.name, ingredient.repo_id, ingredient.fingerprint
+    for candidate in (record.selection or {}).get("candidates", []):
+        if candidate.get("repo_id"):
+            yield candidate["name"], candidate["repo_id"], candidate["fingerprint"]
+
+
+def _without_places(selection: dict[str, Any] | None, hidden: frozenset[str]) -> dict[str, Any] | None:
+    if selection is None:
+        return None
+    nowhere = {"repo_id": None, "revision": None, "subfolder": None}
+    candidates = [
+        {**candidate, **nowhere} if candidate.get("repo_id") in hidden else candidate
+        for candidate in selection.get("candidates", [])
+    ]
+    return {**selection, "candidates": candidates}
+
+
+def _renamer(replacements: dict[str, str]) -> Callable[[str], str]:
+    longest_first = sorted(replacements, key=len, reverse=True)
+    pattern = re.compile("|".join(_pattern(name) for name in longest_first))
+    return lambda text: pattern.sub(lambda match: replacements[match[0]], text)
+
+
+def _pattern(name: str) -> str:
+    # A full stop may follow a name at the end of a sentence; inside a name one is followed by another character.
+    return rf"(?<!{_NAME_CHARACTER}){re.escape(name)}(?![\w\-/]|\.\w)"
+
+
+def _everywhere(value: Any, rename: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return rename(value)
+    if isinstance(value, list):
+        return [_everywhere(item, rename) for item in value]
+    if isinstance(value, dict):
+        return {rename(key): _everywhere(item, rename) for key, item in value.items()}
+    return value

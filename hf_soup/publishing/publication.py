@@ -1,0 +1,125 @@
+"""The files of a merge as they will stand at their destination, made in memory: the local folder stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hf_soup.errors import InputError
+from hf_soup.merging.record import RECORD_NAME, FileRecord, SoupRecord
+from hf_soup.publishing.card_files import card_files, is_generated, read_config, with_licence
+from hf_soup.publishing.front_matter import split_front_matter
+from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard, parse_card
+from hf_soup.publishing.leak_scan import content_leaks, is_binary
+from hf_soup.publishing.licences import derive_licence, licence_warning
+from hf_soup.publishing.private_names import without_names
+
+_LEFT_OUT = {"__pycache__"}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """`contents`: bytes for what was rendered anew, a path for what is uploaded as it lies there."""
+
+    contents: dict[str, bytes | Path]
+    warnings: tuple[str, ...]
+
+
+def read_merge(folder: Path) -> SoupRecord:
+    """Returns the record of a folder that a merge wrote. Raises InputError for any other folder."""
+    if not folder.is_dir():
+        raise InputError(f"The folder '{folder}' does not exist.")
+    if not (folder / RECORD_NAME).is_file():
+        raise InputError(f"The folder '{folder}' has no {RECORD_NAME}; push publishes what hf-soup has merged.")
+    return SoupRecord.read(folder / RECORD_NAME)
+
+
+def prepare_publication(
+    folder: Path,
+    record: SoupRecord,
+    cards: Sequence[IngredientCard],
+    repo_id: str,
+    *,
+    licence: str | None = None,
+    private: frozenset[str] = frozenset(),
+    token: str | bool | None = None,
+) -> Publication:
+    """Returns what will be uploaded. `private`: Hub IDs that must not be named.
+
+    `cards`: of the recorded ingredients in their order, then of a base that takes part in the arithmetic. A card that
+    somebody edited is kept, a generated one is rendered for the destination. Raises InputError with every problem:
+    licences, files that are not as they were merged, and whatever must not leave this machine.
+    """
+    existing = _text(folder / CARD_NAME)
+    edited = existing is not None and not is_generated(existing)
+    before = parse_card(split_front_matter(existing)[0] if existing else {}, CARD_NAME)
+    chosen = derive_licence(cards, licence or before.licence)
+    warning = licence_warning(cards, chosen)
+    contents: dict[str, bytes | Path] = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    record, problems = _as_it_is_now(folder, record, contents)
+    contents[RECORD_NAME] = (without_names(record, private).model_dump_json(indent=2) + "\n").encode()
+    if edited and existing is not None:
+        text = with_licence(existing, chosen) if licence is not None and chosen is not None else existing
+        contents[CARD_NAME] = text.encode()
+    else:
+        known = _with_local_facts(record, cards[: len(record.ingredients)], before, bool(private))
+        contents |= card_files(record, known, read_config(folder), chosen, repo_id, private)
+    texts = {path: _bytes(content) for path, content in contents.items() if not is_binary(path)}
+    problems += content_leaks(texts, folder, token=token, private=private)
+    if problems:
+        raise InputError(problems)
+    return Publication(contents, (warning,) if warning else ())
+
+
+def _as_it_is_now(folder: Path, record: SoupRecord, contents: dict[str, bytes | Path]) -> tuple[SoupRecord, list[str]]:
+    """Weights must be what the merge wrote; side files may have been edited, and the record then says so."""
+    outputs, problems = {}, []
+    for path, recorded in record.outputs.items():
+        is_weights = path.endswith((".safetensors", ".safetensors.index.json"))
+        if path not in contents:
+            if is_weights:
+                problems.append(f"{path} of {folder.name}: is missing; merge again.")
+            continue
+        found = _file_record(folder / path)
+        if is_weights and found != recorded:
+            problems.append(
+                f"{path} of {folder.name}: was changed after the merge, {RECORD_NAME} says otherwise; merge again."
+            )
+        outputs[path] = found
+    return record.model_copy(update={"outputs": outputs}), problems
+
+
+def _with_local_facts(
+    record: SoupRecord, cards: Sequence[IngredientCard], before: IngredientCard, hiding: bool
+) -> list[IngredientCard]:
+    """A local ingredient's card is not at hand any more; what it said is in the card that the merge wrote."""
+    # That card was for this disk, so its data sets may be those of a model that is to stay private.
+    remembered = replace(
+        before, licence=None, base_models=(), library_name=None, datasets=() if hiding else before.datasets
+    )
+    return [
+        replace(remembered, name=card.name) if ingredient.repo_id is None else card
+        for card, ingredient in zip(cards, record.ingredients, strict=True)
+    ]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(part.startswith(".") or part in _LEFT_OUT for part in parts):
+            yield path
+
+
+def _file_record(path: Path) -> FileRecord:
+    with path.open("rb") as file:
+        return FileRecord(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+
+def _bytes(content: bytes | Path) -> bytes:
+    return content if isinstance(content, bytes) else content.read_bytes()

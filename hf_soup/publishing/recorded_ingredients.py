@@ -1,0 +1,100 @@
+"""The models that soup.json names, opened where they are, and held against what it says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_soup.checkpoints import open_checkpoint
+from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.errors import InputError
+from hf_soup.merging.record import IngredientRecord, SoupRecord
+from hf_soup.publishing.side_comparison import sha256_of
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class RecordedModels:
+    """`models` in the recorded order, `base` where one is recorded."""
+
+    models: tuple[StoredCheckpoint, ...]
+    base: StoredCheckpoint | None
+
+    def all(self) -> Iterator[StoredCheckpoint]:
+        yield from self.models
+        if self.base is not None:
+            yield self.base
+
+
+def open_recorded(
+    record: SoupRecord,
+    given: Mapping[str, str | Path],
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+) -> RecordedModels:
+    """Opens every recorded model at its commit, or where `given` says.
+
+    Raises InputError that lists all models which are neither pinned nor given, or that cannot be opened.
+    """
+    recorded = [*record.ingredients, *([record.base] if record.base is not None else [])]
+    problems = _problems(record, recorded, given)
+    if problems:
+        raise InputError(problems)
+    opened: list[StoredCheckpoint] = []
+    for one in recorded:
+        place = given.get(one.name) or one.pinned()
+        assert place is not None
+        try:
+            opened.append(open_checkpoint(place, token=token, cache_dir=cache_dir))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    if record.base is None:
+        return RecordedModels(tuple(opened), None)
+    return RecordedModels(tuple(opened[:-1]), opened[-1])
+
+
+def digest_contradictions(record: SoupRecord, models: RecordedModels) -> Iterator[str]:
+    """Yields a sentence for each file of a model whose size or digest is not the recorded one."""
+    recorded = [*record.ingredients, *([record.base] if record.base is not None else [])]
+    for one, model in zip(recorded, models.all(), strict=True):
+        found = {file.path: file for file in model.weight_files()}
+        if set(found) != set(one.files):
+            yield (
+                f"soup.json lists {', '.join(sorted(one.files)) or 'no files'} for {one.name}, but the weights of "
+                f"{model.label} are in {', '.join(sorted(found))}."
+            )
+            continue
+        for path, expected in one.files.items():
+            file = found[path]
+            sha256 = expected.sha256 and (file.sha256 or sha256_of(model.folder.local_path(path)))
+            git_sha1 = expected.git_sha1 and (file.git_sha1 or expected.git_sha1)
+            if file.size != expected.size or sha256 != expected.sha256 or git_sha1 != expected.git_sha1:
+                yield f"{path} of {model.label} is not the file that soup.json recorded for {one.name} (another digest)."
+
+
+def _problems(record: SoupRecord, recorded: list[IngredientRecord], given: Mapping[str, str | Path]) -> list[str]:
+    names = [one.name for one in recorded]
+    problems = [
+        f"soup.json names no ingredient '{name}'; it names: {', '.join(names)}." for name in given if name not in names
+    ]
+    for one in recorded:
+        if one.name in given:
+            continue
+        if one.repo_id is None:
+            problems.append(
+                f"The ingredient '{one.name}' is not on the Hub, or its name is withheld; say where it is with "
+                f"--ingredient '{one.name}=DIR' (a folder, or REPO@COMMIT)."
+            )
+        elif not _COMMIT.fullmatch(one.revision or ""):
+            problems.append(
+                f"soup.json does not pin {one.name} to a commit ('{one.revision}'), so what it was made of is not known."
+            )
+    if (record.donor is None and record.base is None) or not 0 <= (record.donor or 0) < len(record.ingredients):
+        problems.append("soup.json does not say from which model config and tokenizer were taken; it is not complete.")
+    return problems
