@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hf_soup.checkpoints import ModelRef
+from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 from hf_soup.merging import Ingredients, Plan, Probe, SoupRecord, make_plan, merge, open_ingredients, probe
 from hf_soup.merging.device import choose_device
@@ -252,7 +253,7 @@ class Soup:
         selection: Selection | None = None,
         evidence: Evidence | None = None,
     ) -> MergedModel:
-        from hf_soup.publishing import load_card, write_card
+        from hf_soup.publishing import common_ancestor, load_card, write_card
 
         told = [*plan.warnings, *warnings]
 
@@ -261,6 +262,7 @@ class Soup:
             record.evidence = evidence.to_json() if evidence else None
             pairs = zip(plan.models, record.ingredients, strict=True)
             cards = [load_card(model.folder, ingredient.name) for model, ingredient in pairs]
+            record.ancestor = common_ancestor(cards)
             told.extend(write_card(folder, record, cards, licence=license))
 
         with byte_bar("merging", plan.bytes_to_write) as progress:
@@ -282,11 +284,15 @@ class Soup:
         problems = [*plan.problems, *output_problems(out, overwrite, local)]
         if publish:
             try:
-                derive_licence([load_card(model.folder) for model in self.ingredients.models], license)
+                derive_licence([load_card(source.folder) for source in self._licensors(plan)], license)
             except InputError as error:
                 problems += error.problems
         if problems:
             raise InputError(problems)
+
+    def _licensors(self, plan: Plan) -> Sequence[StoredCheckpoint]:
+        """Whose weights are in the result; a base that only lends its config and tokenizer is not among them."""
+        return plan.sources if plan.method.needs_base else plan.models
 
     def _checked_by_probe(self, plan: Plan, force: bool) -> tuple[str, ...]:
         self._fetch()

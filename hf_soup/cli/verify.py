@@ -19,9 +19,12 @@ def command(
     as_json: opt.Json = False,
 ) -> None:
     """Derive the weights again from the pinned ingredients and compare them with what is published."""
+    from hf_soup.progress import byte_bar
     from hf_soup.publishing import verify
 
-    verification = verify(target, ingredients=opt.pairs(ingredient, "--ingredient"), revision=revision)
+    verification = verify(
+        target, ingredients=opt.pairs(ingredient, "--ingredient"), revision=revision, progress=byte_bar
+    )
     if as_json:
         print_json(verification.to_json())
     else:

@@ -74,6 +74,8 @@ class SoupRecord(_Strict):
     base: IngredientRecord | None = None
     donor: int | None
     """Index in `ingredients` of the model whose config, tokenizer and processor files were copied; None: the base."""
+    ancestor: str | None = None
+    """Hub ID of the pre-trained model that all ingredients' cards name as their base, where they do."""
     dtype: str | None = None
     """Output dtype of all floating tensors, None where each kept its own."""
     shard_bytes: int

@@ -2,7 +2,7 @@
 
 In: a folder with weights and soup.json. Out: a model card, a commit or pull request, and the verdict of `verify`, which
 derives the weights again from the pinned ingredients instead of trusting digests.
-May import: `checkpoints`, `methods`, `merging`, `errors`, `progress`. Importing this room imports neither torch,
+May import: `checkpoints`, `methods`, `merging`, `selection` (how figures are shown), `errors`, `progress`. Importing this room imports neither torch,
 huggingface_hub nor matplotlib.
 """
 

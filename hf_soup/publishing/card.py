@@ -21,6 +21,7 @@ from hf_soup.publishing.ingredient_cards import IngredientCard, common_ancestor
 from hf_soup.publishing.licences import Licence
 from hf_soup.publishing.loading_code import loading_code
 from hf_soup.publishing.private_names import is_hidden, without_names
+from hf_soup.selection.evidence import FRACTIONS
 
 _TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _HOMEPAGE = "https://pypi.org/project/hf-soup"
@@ -164,8 +165,9 @@ def _selection(selection: dict[str, Any]) -> str:
 def _evidence_lead(evidence: dict[str, Any]) -> str:
     better = "higher" if evidence.get("maximise", True) else "lower"
     confidence = evidence.get("confidence", 0.95)
+    shown = ", in percent" if evidence.get("metric") in FRACTIONS else ""
     return (
-        f"Metric: {cell(evidence.get('metric', ''))} ({better} is better); in brackets the {confidence:.0%} interval. "
+        f"Metric: {cell(evidence.get('metric', ''))} ({better} is better){shown}; in brackets the {confidence:.0%} interval. "
         "The published model is in bold."
     )
 

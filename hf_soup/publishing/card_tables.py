@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hf_soup.merging.record import IngredientRecord, SoupRecord
+from hf_soup.selection.evidence import FRACTIONS, difference, number
 
 _ESCAPES = str.maketrans({"|": "\\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "`": "'"})
 
@@ -27,7 +28,7 @@ def ingredient_table(record: SoupRecord) -> list[str]:
     columns = _per_model_parameters(record)
     rows = []
     for index, ingredient in enumerate(record.ingredients):
-        values = [format_number(values[index]) for values in columns.values()]
+        values = [f"{values[index]:.4f}" for values in columns.values()]
         rows.append([ingredient_link(ingredient), _commit(ingredient), *values])
     return markdown_table(["Ingredient", "Commit", *columns], rows, numbers=len(columns))
 
@@ -48,6 +49,7 @@ def hub_address() -> str:
 def evidence_table(evidence: dict[str, Any]) -> list[str]:
     """A line for each model that was evaluated, a column for each set, values with their intervals."""
     sets = [row["name"] for row in evidence.get("sets", [])]
+    metric = str(evidence.get("metric"))
     rows = []
     for row in evidence.get("rows", []):
         results = row.get("results", {})
@@ -55,56 +57,55 @@ def evidence_table(evidence: dict[str, Any]) -> list[str]:
         note = f" ({cell(row['note'])})" if row.get("note") else ""
         same = row.get("kind") in (None, row["name"])
         name = f"{emphasis}{cell(row['name'])}{emphasis}{note}"
-        rows.append(["" if same else cell(row["kind"]), name, *(estimate(results.get(one)) for one in sets)])
-    return markdown_table(["", "Model", *(cell(one) for one in sets)], rows, numbers=len(sets))
+        rows.append(["" if same else cell(row["kind"]), name, *(estimate(results.get(one), metric) for one in sets)])
+    return markdown_table(["", "Model", *(cell(one) + _unit(metric) for one in sets)], rows, numbers=len(sets))
 
 
 def difference_table(evidence: dict[str, Any]) -> list[str]:
     """Paired differences, each with its interval."""
+    metric = str(evidence.get("metric"))
     rows = [
-        [cell(d["set"]), f"{cell(d['of'])} − {cell(d['against'])}", estimate(d, signed=True)]
+        [cell(d["set"]), f"{cell(d['of'])} − {cell(d['against'])}", estimate(d, metric, signed=True)]
         for d in evidence.get("differences", [])
     ]
-    return markdown_table(["Set", "Difference", "Value"], rows, numbers=1)
+    return markdown_table(["Set", "Difference", "Points" if metric in FRACTIONS else "Value"], rows, numbers=1)
 
 
 def step_table(selection: dict[str, Any]) -> list[str]:
     """The path of the selection: what was tried, in which order, and what came of it."""
     names = [candidate["name"] for candidate in selection["candidates"]]
+    metric = str(selection["metric"])
     rows = [
         [
-            str(number),
+            str(place),
             cell(names[step["candidate"]]),
             str(len(step["subset"])),
-            format_number(step["score"]),
+            _shown(step["score"], metric, signed=False),
             "kept" if step["accepted"] else "left out",
         ]
-        for number, step in enumerate(selection["steps"], 1)
+        for place, step in enumerate(selection["steps"], 1)
     ]
-    return markdown_table(["Step", "Tried", "Models in the soup", str(selection["metric"]), ""], rows)
+    return markdown_table(["Step", "Tried", "Models in the soup", cell(metric) + _unit(metric), ""], rows)
 
 
-def estimate(result: dict[str, Any] | None, signed: bool = False) -> str:
-    """Returns `0.885 [0.860, 0.910]`; only the value where no interval is known."""
-    if result is None or result.get("value") is None:
+def estimate(result: dict[str, Any] | None, metric: str, signed: bool = False) -> str:
+    """Returns `88.50 [86.01, 90.99]`, fractions in percent; only the value where no interval is known."""
+    if result is None:
         return "–"
-    value = format_number(result["value"], signed)
-    low, high = result.get("low"), result.get("high")
+    value, low, high = result.get("value"), result.get("low"), result.get("high")
     if low is None or high is None:
-        return value
-    return f"{value} [{format_number(low, signed)}, {format_number(high, signed)}]"
+        return _shown(value, metric, signed)
+    return f"{_shown(value, metric, signed)} [{_shown(low, metric, signed)}, {_shown(high, metric, signed)}]"
 
 
-def format_number(value: float | int | bool | None, signed: bool = False) -> str:
-    """Returns four decimals for what is small, fewer for what is large; integers and truth values as they are."""
-    if value is None:
+def _shown(value: float | None, metric: str, signed: bool) -> str:
+    if value is None or not math.isfinite(value):
         return "–"
-    if isinstance(value, bool | int) and not signed:
-        return str(value)
-    if not math.isfinite(value):
-        return str(value)
-    decimals = 4 if abs(value) < 10 else 2
-    return f"{value:+.{decimals}f}".replace("-", "−") if signed else f"{value:.{decimals}f}".replace("-", "−")
+    return (difference if signed else number)(value, metric).replace("-", "−")
+
+
+def _unit(metric: str) -> str:
+    return " (%)" if metric in FRACTIONS else ""
 
 
 def _per_model_parameters(record: SoupRecord) -> dict[str, list[Any]]:

@@ -41,8 +41,11 @@ def without_names(record: SoupRecord, hidden: frozenset[str]) -> SoupRecord:
         nowhere = {"name": replacements[ingredient.name], "repo_id": None, "revision": None, "subfolder": None}
         return ingredient.model_copy(update=nowhere)
 
+    # A public ingredient's card names the ancestor for everybody to read; one that only private cards name stays unnamed.
+    public = any(ingredient.repo_id not in hidden for ingredient in record.ingredients)
     return record.model_copy(
         update={
+            "ancestor": record.ancestor if public and record.ancestor not in hidden else None,
             "ingredients": [masked(ingredient) for ingredient in record.ingredients],
             "base": masked(record.base) if record.base is not None else None,
             "selection": _everywhere(_without_places(record.selection, hidden), rename),

@@ -69,8 +69,18 @@ def test_statements_of_the_evidence_stand_in_the_card_word_for_word():
 
 def test_every_figure_stands_with_its_interval():
     text = rendered(record(evidence=evidence())).content
-    assert "| **greedy soup** | 0.8910 [0.8752, 0.9068] |" in text
-    assert "+0.0130 [+0.0020, +0.0240]" in text
+    assert "| **greedy soup** | 89.10 [87.52, 90.68] |" in text
+    assert "+1.30 [+0.20, +2.40]" in text
+
+
+def test_a_metric_that_is_no_fraction_is_not_shown_in_percent():
+    found = evidence()
+    found |= {"metric": "perplexity", "maximise": False}
+    found["rows"][8]["results"]["test"] = {"value": 12.34567, "low": 12.0, "high": 13.0, "n": 10}
+    text = rendered(record(evidence=found)).content
+    assert "12.3457 [12.0000, 13.0000]" in text
+    assert "lower is better" in text
+    assert "percent" not in text
 
 
 def test_held_out_figures_are_called_optimistic():
@@ -89,7 +99,7 @@ def test_the_table_gives_commit_and_share_of_each_ingredient():
 def test_the_path_of_the_selection_is_told():
     text = rendered(record(selection=selection()), plot="selection.png").content
     assert "![Score of the soup after each step of the selection](selection.png)" in text
-    assert "| 4 | tester/run-3 | 4 | 0.8870 | left out |" in text
+    assert "| 4 | tester/run-3 | 4 | 88.70 | left out |" in text
     assert "is not worse than" in text
     assert "chosen on held-out data from 5 candidates" in text
 
@@ -223,4 +233,4 @@ def test_figures_without_an_interval_or_value_are_shown_as_such(missing):
     found["rows"][8]["results"]["adjectives"] = {"value": missing, "low": None, "high": None, "n": 10}
     text = rendered(record(evidence=found)).content
     row = next(line for line in text.splitlines() if "**greedy soup**" in line)
-    assert "| 0.9000 |" in row
+    assert "| 90.00 |" in row

@@ -316,3 +316,11 @@ def test_nameless_private_ingredients_can_be_supplied_by_who_knows_them(api, tmp
     commit = api.model_info(runs[1]).sha
     assert verify(repo, ingredients={alias: f"{runs[1]}@{commit}"}).verdict is Verdict.IDENTICAL
     assert verify(repo, ingredients={alias: tmp_path / "source-1"}).verdict is Verdict.IDENTICAL
+
+
+@pytest.mark.gpu
+def test_a_merge_that_was_made_on_a_gpu_is_what_its_card_says(runs, tmp_path):
+    folder = merged(runs, tmp_path / "soup", device="cuda", dtype="bfloat16", parameters={"weight": [3.0, 1.0, 2.0]})
+    found = verify(folder, ingredients=given(runs))
+    assert found.exit_code == 0
+    assert found.device.startswith("cuda")
