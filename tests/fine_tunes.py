@@ -19,7 +19,7 @@ def published() -> tuple[str, ...]:
     root = Path(mkdtemp(prefix="hf-soup-fine-tunes-"))
     for seed, name in enumerate(IDS):
         HfApi().create_repo(name, exist_ok=True)
-        HfApi().upload_folder(repo_id=name, folder_path=fine_tune(root / str(seed), seed, steps=30 + 6 * seed))
+        HfApi().upload_folder(repo_id=name, folder_path=fine_tune(root / str(seed), seed, steps=55 + 8 * seed))
     return IDS
 
 

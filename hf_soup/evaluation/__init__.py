@@ -3,7 +3,7 @@
 In: a `HeldOut` (a table of examples, a callable, or a command) and checkpoints of any kind, also those that are computed on
 read. Out: `Predictions` (a row per example, classes in a fixed order) and `Estimate`s. One model stays in memory, the
 `Skeleton`; each checkpoint is copied into it, so that what is scored equals, bit for bit, what `from_pretrained` loads from
-the published folder. May import: `checkpoints`, `errors`, `progress`. Importing this room imports none of the heavy libraries.
+the published folder. `logit_ensemble.logit_ensemble` combines what several models say. May import: `checkpoints`, `errors`, `progress`. Importing this room imports none of the heavy libraries.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from hf_soup.evaluation.estimates import Estimate, estimate, paired_difference
     from hf_soup.evaluation.evaluator import Evaluator, evaluate
     from hf_soup.evaluation.held_out import HeldOut
-    from hf_soup.evaluation.logit_ensemble import logit_ensemble
     from hf_soup.evaluation.metric import METRICS, Metric, metric_named
     from hf_soup.evaluation.name_map import NameMap
     from hf_soup.evaluation.predictions import Predictions
@@ -39,7 +38,6 @@ _HOME = {
     "Task": "task",
     "estimate": "estimates",
     "evaluate": "evaluator",
-    "logit_ensemble": "logit_ensemble",
     "metric_named": "metric",
     "paired_difference": "estimates",
     "task_named": "task",
@@ -60,7 +58,6 @@ __all__ = [
     "Task",
     "estimate",
     "evaluate",
-    "logit_ensemble",
     "metric_named",
     "paired_difference",
     "task_named",

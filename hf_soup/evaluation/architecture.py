@@ -29,6 +29,8 @@ def model_class(checkpoint: Checkpoint, auto_class: str | None, trust_remote_cod
         raise InputError(
             f"{checkpoint.label}: its config.json is missing or names no model_type, so it cannot be run."
         )
+    if checkpoint.config.get("quantization_config"):
+        raise InputError(f"{checkpoint.label}: is quantised (config.json); judge the checkpoint in 16 or 32 bits.")
     named = checkpoint.config.get("architectures") or ["?"]
     with _config_folder(checkpoint) as folder, quiet_transformers():
         try:

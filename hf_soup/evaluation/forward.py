@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_soup.errors import SoupError
 from hf_soup.evaluation.hardware import Hardware, Outputs
 from hf_soup.evaluation.row_bar import row_bar
 from hf_soup.evaluation.task import Encoded, Task
@@ -47,16 +48,23 @@ def run_rows(
 def _fitting(size: int, run: Callable[[int], Any]) -> tuple[Any, int]:
     """Runs with the first batch size, from `size` down, that does not exhaust memory; returns (result, that size)."""
     from accelerate.utils import find_executable_batch_size
+    from accelerate.utils.memory import should_reduce_batch_size
 
+    try:  # the search begins with a garbage collection, which would cost more than a small model's batch
+        return run(size), size
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+        if size == 1:
+            raise SoupError("The model with a single row does not fit into memory.") from error
     tried = []
 
-    @find_executable_batch_size(starting_batch_size=size)
+    @find_executable_batch_size(starting_batch_size=int(size * 0.9))
     def attempt(batch_size: int) -> Any:
         tried.append(batch_size)
         return run(batch_size)
 
-    result = attempt()
-    return result, tried[-1]
+    return attempt(), tried[-1]
 
 
 def _run_share(
@@ -67,17 +75,20 @@ def _run_share(
 
     mine = all_batches[hardware.rank :: hardware.processes]
     dtype = next(model.parameters()).dtype
-    parts = []
     bar = row_bar(title, sum(map(len, mine))) if hardware.is_main else nullcontext(lambda rows: None)
-    with torch.inference_mode(), hardware.autocast(), bar as advance:
-        for rows in mine:
+
+    def run(rows: list[int]) -> tuple[list[int], Outputs]:
+        with torch.inference_mode(), hardware.autocast():  # both hold for one thread only
             inputs = {
                 name: tensor.to(hardware.device, dtype if tensor.is_floating_point() else None)
                 for name, tensor in encoded.batch(rows).items()
             }
-            parts.append((rows, task.forward(model, inputs)))
-            advance(len(rows))
-    return parts
+            outputs = task.forward(model, inputs)
+        advance(len(rows))
+        return rows, outputs
+
+    with bar as advance, hardware.workers() as workers:
+        return list(workers.map(run, mine))
 
 
 def _in_order(parts: list[tuple[list[int], Outputs]], rows: int) -> Outputs:

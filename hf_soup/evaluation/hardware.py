@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_soup.errors import InputError, SoupError
@@ -11,6 +12,8 @@ from hf_soup.errors import InputError, SoupError
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+_MOST_WORKERS = 4  # each holds a batch's activations
 
 Outputs = dict[str, "np.ndarray"]
 T = TypeVar("T")
@@ -21,7 +24,8 @@ class Hardware:
         import torch
         from accelerate import Accelerator
 
-        self._accelerator = Accelerator()
+        # Without an accelerator several processes find each other only if it is said that they run on CPUs.
+        self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
         self.device: torch.device = self._accelerator.device
         if device not in (None, "auto"):
             try:
@@ -51,6 +55,25 @@ class Hardware:
 
     def autocast(self) -> AbstractContextManager[Any]:
         return self._accelerator.autocast()
+
+    @contextmanager
+    def workers(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads for batches: on a CPU several with a share of torch's threads each, on a GPU one.
+
+        Small matrices gain little from torch's own threads, and where other programs use the cores too these wait for each
+        other: measured on two busy cores, two torch threads took six times as long as one.
+        """
+        import torch
+
+        threads = torch.get_num_threads()
+        count = min(threads, _MOST_WORKERS) if self.device.type == "cpu" else 1
+        pool = ThreadPoolExecutor(count)
+        try:
+            torch.set_num_threads(max(1, threads // count))
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(threads)
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, by rank, in every process."""

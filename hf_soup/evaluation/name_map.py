@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hf_soup.checkpoints import Checkpoint
 from hf_soup.errors import InputError
 from hf_soup.evaluation.quiet import quiet_transformers
+from hf_soup.evaluation.tokenizers import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ def trace_names(kind: Any, config: Any, checkpoint: Checkpoint) -> tuple[Any, Na
 
 def _load_stand_ins(kind: Any, config: Any, checkpoint: Checkpoint, main: torch.dtype) -> _Trace:
     stand_ins = {name: _stand_in(checkpoint, name, number, main) for number, name in enumerate(checkpoint.names())}
-    model, report = load_state_dict(kind, config, dict(stand_ins), ignore_mismatched_sizes=True)
+    model, report = load_state_dict(kind, config, dict(stand_ins), checkpoint.label, ignore_mismatched_sizes=True)
     problems = [
         f"{checkpoint.label}: tensor '{name}' is {list(stored)}, its config makes {kind.__name__} expect {list(expected)}."
         for name, stored, expected in sorted(report["mismatched_keys"], key=str)
@@ -99,17 +100,20 @@ def main_dtype(config: Any, checkpoint: Checkpoint) -> torch.dtype:
 
 
 def load_state_dict(
-    kind: Any, config: Any, tensors: dict[str, Tensor], *, ignore_mismatched_sizes: bool = False
+    kind: Any, config: Any, tensors: dict[str, Tensor], label: str, *, ignore_mismatched_sizes: bool = False
 ) -> tuple[Any, dict[str, Any]]:
     """Lets transformers load tensors as it loads files; returns (model, its report of what did not fit)."""
-    with quiet_transformers():
-        model, report = kind.from_pretrained(
-            None,
-            config=config,
-            state_dict=tensors,
-            output_loading_info=True,
-            ignore_mismatched_sizes=ignore_mismatched_sizes,
-        )
+    try:
+        with quiet_transformers():
+            model, report = kind.from_pretrained(
+                None,
+                config=config,
+                state_dict=tensors,
+                output_loading_info=True,
+                ignore_mismatched_sizes=ignore_mismatched_sizes,
+            )
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{label}: cannot be loaded as {kind.__name__} ({first_line(error)}).") from error
     return model, report
 
 

@@ -34,11 +34,10 @@ class Skeleton:
         self.loaded: str | None = None
         """The fingerprint of the checkpoint that is in memory."""
         self._kind, self.config = model_class(checkpoint, auto_class, trust_remote_code)
+        self.name_map: NameMap
         model, self.name_map = trace_names(self._kind, self.config, checkpoint)
         self._dtypes = {name: tensor.dtype for name, tensor in model.state_dict().items()}
         self.model = model.to(device).eval()
-
-    name_map: NameMap
 
     @property
     def one_to_one(self) -> bool:
@@ -81,11 +80,13 @@ class Skeleton:
     def _reload(self, checkpoint: Checkpoint) -> None:
         self.model = None  # two models at once may be too many
         tensors = {name: checkpoint.read(name).clone() for name in checkpoint.names()}
-        model, _ = load_state_dict(self._kind, self.config, tensors)
+        model, _ = load_state_dict(self._kind, self.config, tensors, checkpoint.label)
         self.model = model.to(self.device)
 
     def _was_altered(self) -> bool:
-        """A user's function may have cast the model that it was given."""
+        """A user's function may have cast the model that it was given, or a reload may have failed."""
+        if self.model is None:
+            return True
         return {name: tensor.dtype for name, tensor in self.model.state_dict().items()} != self._dtypes
 
 

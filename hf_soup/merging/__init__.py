@@ -6,9 +6,9 @@ complete folder. May import: `checkpoints`, `methods`, `errors`.
 
 from hf_soup.merging.derive import derive
 from hf_soup.merging.ingredients import Ingredients, open_ingredients
-from hf_soup.merging.produce import merge
 from hf_soup.merging.plan import Plan, make_plan
 from hf_soup.merging.probe import Probe, probe
+from hf_soup.merging.produce import merge
 from hf_soup.merging.record import RECORD_NAME, FileRecord, IngredientRecord, SoupRecord
 from hf_soup.merging.virtual import VirtualCheckpoint
 

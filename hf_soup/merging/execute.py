@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from hf_soup.merging.combination import Combination
 from hf_soup.merging.layout import INDEX_NAME
 from hf_soup.merging.plan import Plan
 from hf_soup.merging.tensors import MergedTensor
+from hf_soup.merging.threads import one_torch_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ def write_weights(plan: Plan, folder: Path, progress: Progress = lambda nbytes: 
     with ExitStack() as stack:
         tasks = list(_lay_out_files(plan, folder, stack))
         combination = plan.combination()
-        stack.enter_context(one_torch_thread_per_worker())
+        stack.enter_context(one_torch_thread())
         pool = ThreadPoolExecutor(plan.workers)
         try:
             futures = [pool.submit(_run, task, combination, plan.block_elements, stop, progress) for task in tasks]
@@ -95,19 +96,6 @@ def _bytes_of(tensor: Tensor) -> memoryview:
     import torch
 
     return tensor.view(torch.uint8).numpy().data
-
-
-@contextmanager
-def one_torch_thread_per_worker() -> Iterator[None]:
-    """Workers share the cores; torch's own threads on top of them cost up to ten times the time."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def copy_side_files(plan: Plan, folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from hf_soup.checkpoints import Checkpoint, TensorInfo
 from hf_soup.merging.combination import BLOCK_ELEMENTS, Combination
 from hf_soup.merging.record import ARITHMETIC
 from hf_soup.merging.tensors import MergedTensor
+from hf_soup.merging.threads import one_torch_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +74,8 @@ class VirtualCheckpoint(Checkpoint):
         out = out[: stop - start]
         if not self.combination.method.elementwise:
             return out.copy_(self.combination.span(tensor, 0, tensor.info.numel)[start:stop])
-        for position in range(start, stop, BLOCK_ELEMENTS):
-            end = min(position + BLOCK_ELEMENTS, stop)
-            out[position - start : end - start] = self.combination.span(tensor, position, end)
+        with one_torch_thread():
+            for position in range(start, stop, BLOCK_ELEMENTS):
+                end = min(position + BLOCK_ELEMENTS, stop)
+                out[position - start : end - start] = self.combination.span(tensor, position, end)
         return out

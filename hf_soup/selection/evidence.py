@@ -139,7 +139,9 @@ def make_statements(
     sets, differences = list(sets), list(differences)
     unit = " points" if metric in FRACTIONS else ""
     if candidates > 1 and chosen == 1:
-        lines.append("The greedy soup is the best single model: with no other ingredient was it at least as good.")
+        lines.append("The greedy soup is one model: with no other ingredient was it at least as good.")
+        # The same model on both sides: an interval of zero width would look like a finding.
+        differences = [each for each in differences if each.of != "greedy soup" or (each.low, each.high) != (0, 0)]
     held_out = next((each for each in sets if each.role == "held-out"), None)
     if held_out is not None and noise is not None:
         lines.append(

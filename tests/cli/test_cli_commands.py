@@ -17,7 +17,7 @@ from tiny_models import read_json
 from hf_soup.cli import main
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from merge_memory import make_model  # noqa: E402
+from merge_memory import make_model
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:

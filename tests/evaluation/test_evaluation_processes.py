@@ -1,0 +1,56 @@
+"""Several processes share the rows of one evaluation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from evaluation_models import (
+    text_rows,
+)
+
+from hf_soup.checkpoints import open_checkpoint
+from hf_soup.evaluation import Evaluator, HeldOut, PredictionCache
+
+TASK = "text-classification"
+
+
+TWO_PROCESSES = """
+import os, sys, numpy as np, torch
+torch.set_num_threads(1)
+from hf_soup.checkpoints import open_checkpoint
+from hf_soup.evaluation import Evaluator, HeldOut, PredictionCache
+evaluator = Evaluator(HeldOut(sys.argv[1], "text-classification", batch_size=4), cache=PredictionCache(sys.argv[2]))
+logits = [evaluator.predictions(open_checkpoint(folder)).logits for folder in sys.argv[4:]]
+np.save(f"{sys.argv[3]}/{os.environ['RANK']}.npy", np.array(logits))
+passes = evaluator.forward_passes, torch.distributed.get_world_size()
+assert passes == (38, 2), passes
+"""
+
+
+def test_every_process_sees_the_predictions_of_a_single_one(
+    tmp_path: Path, berts: list[Path], cache: PredictionCache
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in text_rows(19)))
+    script = tmp_path / "judge.py"
+    script.write_text(TWO_PROCESSES)
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        "0",
+        "--standalone",
+    ]
+    arguments = [str(data), str(tmp_path / "other-cache"), str(tmp_path), str(berts[0]), str(berts[1])]
+    subprocess.run([*launch, str(script), *arguments], check=True, capture_output=True, timeout=120)
+    alone = Evaluator(HeldOut(data, TASK, batch_size=4), cache=cache)
+    expected = np.array([alone.predictions(open_checkpoint(folder)).logits for folder in berts[:2]])
+    for rank in range(2):
+        assert np.array_equal(np.load(tmp_path / f"{rank}.npy"), expected)
