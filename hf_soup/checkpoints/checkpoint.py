@@ -47,6 +47,11 @@ class Checkpoint(ABC):
     def fingerprint(self) -> str:
         """Hex digest: equal for equal weights in equal files, different otherwise."""
 
+    @property
+    def identity(self) -> str:
+        """Hex digest under which results computed from these weights may be kept: changes whenever the weights do."""
+        return self.fingerprint
+
     @abstractmethod
     def names(self) -> list[str]:
         """The names of all tensors, sorted."""

@@ -47,6 +47,10 @@ class StoredCheckpoint(Checkpoint):
         return side_files(self.folder)
 
     def side_folder(self) -> Path:
+        return self._side_folder
+
+    @cached_property
+    def _side_folder(self) -> Path:
         return self.folder.fetch(self.side_files())
 
     @cached_property
@@ -60,6 +64,15 @@ class StoredCheckpoint(Checkpoint):
     def fingerprint(self) -> str:
         """From the Hub's file digests where it gives them; else from the tensor table and samples of every tensor."""
         return self._hub_digest or self._sampled_digest()
+
+    @property
+    def identity(self) -> str:
+        """A sampled fingerprint may miss an edit; the files' times of change do not."""
+        if self._hub_digest is not None:
+            return self.fingerprint
+        stats = [self.folder.local_path(path).stat() for path in self.weights.paths]
+        changes = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+        return hashlib.sha256(repr((self.fingerprint, changes)).encode()).hexdigest()
 
     def _sampled_digest(self) -> str:
         """A digest that does not depend on the sharding: head, middle and tail of every tensor."""

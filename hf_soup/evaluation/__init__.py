@@ -3,7 +3,8 @@
 In: a `HeldOut` (a table of examples, a callable, or a command) and checkpoints of any kind, also those that are computed on
 read. Out: `Predictions` (a row per example, classes in a fixed order) and `Estimate`s. One model stays in memory, the
 `Skeleton`; each checkpoint is copied into it, so that what is scored equals, bit for bit, what `from_pretrained` loads from
-the published folder. `logit_ensemble.logit_ensemble` combines what several models say. May import: `checkpoints`, `errors`, `progress`. Importing this room imports none of the heavy libraries.
+the published folder. May import: `checkpoints`, `errors`, `progress`.
+Importing this room imports none of the heavy libraries.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_soup.evaluation.cache import PredictionCache
     from hf_soup.evaluation.estimates import Estimate, estimate, paired_difference
+    from hf_soup.evaluation.ensemble import logit_ensemble
     from hf_soup.evaluation.evaluator import Evaluator, evaluate
     from hf_soup.evaluation.held_out import HeldOut
     from hf_soup.evaluation.metric import METRICS, Metric, metric_named
@@ -37,6 +39,7 @@ _HOME = {
     "Skeleton": "skeleton",
     "Task": "task",
     "estimate": "estimates",
+    "logit_ensemble": "ensemble",
     "evaluate": "evaluator",
     "metric_named": "metric",
     "paired_difference": "estimates",
@@ -58,6 +61,7 @@ __all__ = [
     "Task",
     "estimate",
     "evaluate",
+    "logit_ensemble",
     "metric_named",
     "paired_difference",
     "task_named",

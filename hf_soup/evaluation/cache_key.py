@@ -37,7 +37,7 @@ def cache_key(checkpoint: Checkpoint, data: str, preprocessing: str, **settings:
 
     essence = {
         "format": _FORMAT,
-        "weights": checkpoint.fingerprint,
+        "weights": checkpoint.identity,
         "layout": layout(checkpoint),
         "data": data,
         "preprocessing": preprocessing,

@@ -140,7 +140,12 @@ def _auc_of_one(positive: np.ndarray, score: np.ndarray) -> OnCounts:
 
 @metric(maximise=True, resampled=_aucs)
 def auc(predictions: Predictions) -> float:
-    """Area under the ROC curve; with more than two classes the mean of one class against the rest, over the data's classes."""
+    """Area under the ROC curve; with more than two classes the mean of one class against the rest, over the data's classes.
+
+    NaN where the data have one class only.
+    """
     from sklearn.metrics import roc_auc_score
 
+    if len(set(predictions.labels.tolist())) < 2:
+        return float("nan")
     return float(np.mean([roc_auc_score(positive, score) for positive, score in _one_against_rest(predictions)]))

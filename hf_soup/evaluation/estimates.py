@@ -85,6 +85,8 @@ def _percentiles(values: np.ndarray, rows: int) -> tuple[float | None, float | N
     note = f"{Interval.BOOTSTRAP} over rows"
     if len(defined) < RESAMPLES // 2:
         return None, None, f"undefined in most resamples of {rows} rows: a class is too rare"
+    if len(defined) < len(values):
+        note += f"; undefined in {len(values) - len(defined)} of {len(values)} resamples, which were left out"
     low, high = np.quantile(defined, _QUANTILES)
     return float(low), float(high), note
 

@@ -97,7 +97,12 @@ class HeldOut:
         self.fingerprint = _digest(self.task_type.name, *self.ids)
 
     def like(self, data: Any, name: str | None = None) -> HeldOut:
-        """Other data with this one's task, metric, columns, labels and settings: a test set, or a shift."""
+        """Other data with this one's task, metric, columns, labels and settings: a test set, or a shift.
+
+        Raises InputError for a function or command, which brings its own data.
+        """
+        if self.judge is not None:
+            raise InputError(f"{self.name}: brings its own data; test and shift sets need held-out data with a task.")
         return HeldOut(
             data,
             task=self.task,

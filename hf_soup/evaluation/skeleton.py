@@ -32,7 +32,7 @@ class Skeleton:
         self.device = device
         self.layout = layout(checkpoint)
         self.loaded: str | None = None
-        """The fingerprint of the checkpoint that is in memory."""
+        """The identity of the checkpoint that is in memory."""
         self._kind, self.config = model_class(checkpoint, auto_class, trust_remote_code)
         self.name_map: NameMap
         model, self.name_map = trace_names(self._kind, self.config, checkpoint)
@@ -52,13 +52,13 @@ class Skeleton:
         """Returns the model with the weights of this checkpoint; the one before is gone."""
         if layout(checkpoint) != self.layout:
             raise InputError(f"{checkpoint.label}: its config or its tensors differ from the model in memory.")
-        if self.loaded != checkpoint.fingerprint or self._was_altered():
+        if self.loaded != checkpoint.identity or self._was_altered():
             self.loaded = None
             if self.one_to_one and not self._was_altered():
                 self._copy(checkpoint)
             else:
                 self._reload(checkpoint)
-            self.loaded = checkpoint.fingerprint
+            self.loaded = checkpoint.identity
         return self.model.eval()
 
     def _copy(self, checkpoint: Checkpoint) -> None:

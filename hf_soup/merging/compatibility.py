@@ -56,12 +56,22 @@ def _twice(models: Models) -> list[str]:
     seen: dict[str, StoredCheckpoint] = {}
     problems = []
     for model in models:
-        if (first := seen.setdefault(model.fingerprint, model)) is not model:
+        first = seen.setdefault(model.fingerprint, model)
+        if first is not model and _same_weights(first, model):
             problems.append(
                 f"{model.label} holds the same weights as {first.label} (equal digests); name each ingredient once and "
                 "give it a weight instead."
             )
     return problems
+
+
+def _same_weights(one: StoredCheckpoint, other: StoredCheckpoint) -> bool:
+    """Equal digests of the Hub are proof; the fingerprints of folders are samples, so those are compared in full."""
+    import torch
+
+    if one.ref is not None and one.ref.path is None:
+        return True
+    return all(torch.equal(one.read(name), other.read(name)) for name in one.names())
 
 
 def _architectures(models: Models) -> list[str]:

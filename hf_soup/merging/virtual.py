@@ -45,13 +45,24 @@ class VirtualCheckpoint(Checkpoint):
 
     @cached_property
     def fingerprint(self) -> str:
+        return self._digest([source.fingerprint for source in self._sources()])
+
+    @property
+    def identity(self) -> str:
+        return self._digest([source.identity for source in self._sources()])
+
+    def _sources(self) -> list[Checkpoint]:
+        combination = self.combination
+        return [*combination.models, *([combination.base] if combination.base is not None else [])]
+
+    def _digest(self, sources: list[str]) -> str:
         combination = self.combination
         essence = {
             "arithmetic": ARITHMETIC,
             "method": combination.method.name,
             "parameters": combination.parameters,
-            "models": [model.fingerprint for model in combination.models],
-            "base": combination.base.fingerprint if combination.base else None,
+            "sources": sources,
+            "base": combination.base is not None,
             "donor": combination.donor,
             "dtypes": sorted({(name, tensor.info.dtype) for name, tensor in self._tensors.items()}),
             "device": combination.device.split(":")[0],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_soup.checkpoints import Checkpoint
-from hf_soup.merging.execute import one_torch_thread_per_worker
+from hf_soup.merging.threads import one_torch_thread
 from hf_soup.publishing.verdict import TensorVerdict, Verdict
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def compare_tensors(
         TensorVerdict(name, Verdict.DIFFERENT, derived.info(name).numel, note="is missing from what is published")
         for name in wanted - there
     ]
-    with one_torch_thread_per_worker(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with one_torch_thread(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for name in sorted(there & wanted):
             verdicts.append(_compare(pool, published, derived, name, whole_tensors, progress))
     return sorted(verdicts, key=lambda verdict: verdict.name)
