@@ -86,7 +86,13 @@ def test_the_published_log_replays_to_the_published_choice(greedy):
 def test_the_evidence_shows_every_contender_on_every_set_with_intervals(greedy, ids):
     evidence = greedy.report
     kinds = [row.kind for row in evidence.rows]
-    assert kinds == ["ingredient"] * 4 + ["best single", "mean single", "uniform soup", "greedy soup", "logit ensemble"]
+    assert kinds == ["ingredient"] * 4 + [
+        "best single",
+        "mean single",
+        "uniform soup",
+        "greedy soup",
+        "logit ensemble",
+    ]
     for row in evidence.rows:
         assert set(row.results) == {"held-out", "test", "elsewhere"}
         for result in row.results.values():

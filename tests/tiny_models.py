@@ -80,7 +80,9 @@ def fine_tune(folder: Path, seed: int, *, steps: int = 80, lr: float = 4e-3, car
     model.eval()
     model.save_pretrained(folder)
     words.save_pretrained(folder)
-    default = "---\nlicense: mit\nlanguage: en\nbase_model: tester/start\npipeline_tag: text-classification\n---\n# A run\n"
+    default = (
+        "---\nlicense: mit\nlanguage: en\nbase_model: tester/start\npipeline_tag: text-classification\n---\n# A run\n"
+    )
     (folder / "README.md").write_text(default if card is None else card)
     return folder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,7 @@ def command(
 
     parameters = parse_settings(settings or [])
     soup = Soup(models, base=base)
-    common = {"dtype": dtype, "device": device, "memory": memory, "shard_size": shard_size}
+    common: dict[str, Any] = {"dtype": dtype, "device": device, "memory": memory, "shard_size": shard_size}
     if dry_run:
         plan = soup.plan(method, weights=opt.weights_of(weights), out=out, **common, **parameters)
         found = soup.probe() if run_probe and not plan.problems else None

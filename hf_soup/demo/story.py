@@ -94,6 +94,7 @@ class Story:
 
     def greedy(self, files: WordFiles) -> MergedModel:
         from hf_soup import HeldOut, Soup
+        from hf_soup.publishing import evidence_plot
 
         with self._chapter("greedy", "The greedy soup: the best first, then each that does not make it worse"):
             held_out = HeldOut(files.held_out, task=TASK, metric=METRIC)
@@ -105,8 +106,10 @@ class Story:
                 overwrite=True,
             )
             print(merged.report)
-        assert merged.report is not None  # greedy always measures
-        self.outcome["evidence"] = merged.report.to_json()
+            assert merged.report is not None  # greedy always measures
+            evidence = merged.report.to_json()
+            evidence_plot(evidence, self.places.folder / "evidence.png")
+        self.outcome["evidence"] = evidence
         return merged
 
     def publish(self, soup: MergedModel) -> None:
@@ -152,6 +155,7 @@ Done in {self.seconds["total"]:.0f} s. Everything is in {places.folder}
   hub/            the Hub's repositories (the Hub itself has stopped)
   greedy-soup/    the published model, its card and soup.json
   uniform-soup/   the average of all five
+  evidence.png    the table above as a picture
 The fine-tunes are in {places.fine_tunes}
 
 To go on, start the Hub again:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hf_soup.evaluation.cache import PredictionCache
-    from hf_soup.evaluation.estimates import Estimate, estimate, paired_difference
     from hf_soup.evaluation.ensemble import logit_ensemble
+    from hf_soup.evaluation.estimates import Estimate, estimate, paired_difference
     from hf_soup.evaluation.evaluator import Evaluator, evaluate
     from hf_soup.evaluation.held_out import HeldOut
     from hf_soup.evaluation.metric import METRICS, Metric, metric_named

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_soup.checkpoints import Checkpoint
-from hf_soup.evaluation import Evaluator, Predictions, estimate, metric_named, paired_difference
-from hf_soup.evaluation import logit_ensemble
+from hf_soup.evaluation import Evaluator, Predictions, estimate, logit_ensemble, metric_named, paired_difference
 from hf_soup.evaluation.predictions import Kind as TaskKind
 from hf_soup.evaluation.resampling import resample_counts
 from hf_soup.selection.evidence import DataSet, Difference, Evidence, Result, Role, Row, make_statements

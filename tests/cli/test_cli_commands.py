@@ -169,7 +169,13 @@ def test_any_command_can_judge(capsys, hub, tmp_path):
 def test_inspect_shows_licence_labels_and_geometry(capsys, hub):
     code, out, _ = run(capsys, "inspect", *published()[:2], "--probe")
     assert code == 0
-    for word in ("BertForSequenceClassification", "licence: mit", "labels: negative, positive", "can be merged", "cosines 0"):
+    for word in (
+        "BertForSequenceClassification",
+        "licence: mit",
+        "labels: negative, positive",
+        "can be merged",
+        "cosines 0",
+    ):
         assert word in out
 
 
@@ -243,5 +249,3 @@ def test_registering_makes_it_a_command_of_the_hubs_own_cli(tmp_path):
     assert "linear" in shown.stdout
     code = subprocess.run([*hf, "soup", "methods", "no-such"], env=os.environ | environment, check=False).returncode
     assert code == 2
-
-

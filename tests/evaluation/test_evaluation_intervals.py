@@ -9,8 +9,15 @@ import pytest
 from evaluation_predictions import classified, ids
 
 from hf_soup.errors import InputError
-from hf_soup.evaluation import METRICS, Estimate, Predictions, estimate, metric_named, paired_difference
-from hf_soup.evaluation import logit_ensemble
+from hf_soup.evaluation import (
+    METRICS,
+    Estimate,
+    Predictions,
+    estimate,
+    logit_ensemble,
+    metric_named,
+    paired_difference,
+)
 from hf_soup.evaluation.predictions import Kind
 from hf_soup.evaluation.resampling import resample_counts
 

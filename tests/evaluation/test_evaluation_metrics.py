@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from hf_soup.errors import InputError
-from hf_soup.evaluation import METRICS, Predictions, estimate, metric_named
-from hf_soup.evaluation import logit_ensemble
+from hf_soup.evaluation import METRICS, Predictions, estimate, logit_ensemble, metric_named
 from hf_soup.evaluation.predictions import Kind
 from hf_soup.evaluation.resampling import resample_counts
 
