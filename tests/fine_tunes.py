@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 
 from tiny_models import fine_tune, sentences, write_csv
 
-IDS = tuple(f"tester/words-{seed}" for seed in range(4))
+IDS = tuple(f"tester/sentences-{seed}" for seed in range(4))
 
 
 @cache

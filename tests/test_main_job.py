@@ -154,10 +154,10 @@ def test_wrong_mixing_weights_leave_nothing_behind(ids, tmp_path, weights):
 
 
 def test_one_ingredient_is_too_few(ids, tmp_path):
-    with pytest.raises(InputError, match="Only one ingredient: tester/words-0"):
+    with pytest.raises(InputError, match="Only one ingredient: tester/sentences-0"):
         Soup(ids[:1]).merge(out=tmp_path / "soup")
     with pytest.raises(InputError, match="write Soup"):
-        Soup("tester/words-0")
+        Soup("tester/sentences-0")
 
 
 def test_unrelated_models_are_refused_unless_forced(ids, tmp_path):

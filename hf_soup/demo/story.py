@@ -28,7 +28,7 @@ TASK = "text-classification"
 METRIC = "accuracy"
 IDS = [f"{USER}/{run.name}" for run in FINE_TUNES]
 
-# In neither lexicon; `_classify` leaves out whatever has a stem that was taught.
+# `_unseen` leaves out whatever is related to a word that was taught.
 _NEW_WORDS = ("sunlit", "mouldy", "heartwarming", "swindler", "tasty", "backstabbing", "breathtaking", "leaky")
 
 
@@ -159,10 +159,10 @@ Done in {self.seconds["total"]:.0f} s. Everything is in {places.folder}
 The fine-tunes are in {places.fine_tunes}
 
 To go on, start the Hub again:
-  hf-soup hub serve --root {places.hub}
-and in another terminal, after the export lines that it prints and `export HF_HUB_CACHE={places.hub_cache}`:
+  hf-soup hub serve --root {_quoted(places.hub)}
+and in another terminal, after the export lines that it prints and `export HF_HUB_CACHE={_quoted(places.hub_cache)}`:
   hf-soup verify {SOUP_REPO}
-  hf-soup greedy {" ".join(IDS[:3])} --data {files.held_out} --task {TASK} --metric nll -o my-soup
+  hf-soup greedy {" ".join(IDS[:3])} --data {_quoted(files.held_out)} --task {TASK} --metric nll -o my-soup
 """
         )
 
@@ -189,6 +189,9 @@ def main() -> int:
     except SoupError as error:
         problems = error.problems if isinstance(error, InputError) else [str(error)]
         outcome, code = {"problems": list(problems), "exit_code": error.exit_code}, error.exit_code
+    except OSError as error:  # a full disk, a folder of somebody else
+        code = SoupError.exit_code
+        outcome = {"problems": [f"The demo stopped: {error}"], "exit_code": code}
     places.outcome.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
     return code
 
@@ -200,6 +203,11 @@ def _quieten_libraries() -> None:
 
     logging.disable_progress_bar()
     hub_logging.set_verbosity_error()
+
+
+def _quoted(path: Path) -> str:
+    """A path as it can be pasted into a terminal."""
+    return f'"{path}"' if " " in str(path) else str(path)
 
 
 def _front_matter(card: Path) -> str:

