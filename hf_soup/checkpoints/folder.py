@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from hf_soup.checkpoints.hub_errors import hub_errors
 from hf_soup.checkpoints.reference import PinnedRef
 from hf_soup.errors import HubError, InputError
+
+_WORTH_A_BAR = 8 * 2**20  # a few small files come and go faster than a bar can be read
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,16 @@ class HubFolder(ModelFolder):
 
     def fetch(self, paths: Iterable[str]) -> Path:
         from huggingface_hub import snapshot_download
+        from huggingface_hub.utils import tqdm
 
+        paths = list(paths)
         wanted = [self._prefix + path for path in paths]
+        small = sum(file.size for file in self.missing(paths)) < _WORTH_A_BAR
+
+        class Bar(tqdm):  # type: ignore[misc]
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **({**kwargs, "disable": True} if small else kwargs))
+
         with hub_errors(self.ref.label):
             root = snapshot_download(
                 str(self.ref.repo_id),
@@ -122,6 +133,7 @@ class HubFolder(ModelFolder):
                 allow_patterns=[_escape_glob(path) for path in wanted],
                 token=self.token,
                 cache_dir=self.cache_dir,
+                tqdm_class=Bar,
             )
         folder = Path(root) / self._prefix
         lost = [path for path in wanted if not (Path(root) / path).is_file()]

@@ -40,7 +40,9 @@ def main() -> None:
     evaluator.run_rows = timed
     with tempfile.TemporaryDirectory() as folder:
         judge = Evaluator(held_out, cache=PredictionCache(Path(folder)))
-        judge.score(ingredients.models[0])  # imports, the model in memory and the tokenised rows: paid once by any evaluation
+        judge.score(
+            ingredients.models[0]
+        )  # imports, the model in memory and the tokenised rows: paid once by any evaluation
         forward = 0.0
         judge = judge.on(held_out)
         judge.cache = PredictionCache(Path(folder) / "second")
