@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_soup.errors import InputError
 from hf_soup.progress import say
 
 if TYPE_CHECKING:
@@ -62,8 +63,14 @@ def evaluate_models(
     evaluator = Evaluator(held_out, trust_remote_code=trust_remote_code, materialize=materialized)
     if not metrics and held_out.judge is None and held_out.task_type is not None:
         metrics = [name for name, metric in METRICS.items() if held_out.task_type.kind in metric.kinds]
+    problems: list[str] = []
     for checkpoint in ingredients.models:
-        evaluator.check(checkpoint)
+        try:
+            evaluator.check(checkpoint)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
     rows = {}
     for checkpoint in ingredients.models:
         say(f"Evaluating {checkpoint.label}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from hf_soup.merging import Ingredients, Plan, Probe, SoupRecord, make_plan, mer
 from hf_soup.merging.device import choose_device
 from hf_soup.merging.output import output_problems
 from hf_soup.progress import byte_bar, say
+from hf_soup.ranks import on_main_process
 from hf_soup.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -56,15 +57,17 @@ class MergedModel:
         """Publishes the folder and returns the URL of the commit or pull request. See `hf_soup.publishing.push`."""
         from hf_soup.publishing import push
 
-        return push(
-            self.path,
-            repo_id,
-            private=private,
-            create_pr=create_pr,
-            revision=revision,
-            license=license,
-            name_private=name_private,
-            token=self.token if token is None else token,
+        return on_main_process(
+            lambda: push(
+                self.path,
+                repo_id,
+                private=private,
+                create_pr=create_pr,
+                revision=revision,
+                license=license,
+                name_private=name_private,
+                token=self.token if token is None else token,
+            )
         )
 
 
@@ -75,8 +78,8 @@ class Soup:
     >>> print(soup.plan())                                       # reads headers only
     >>> soup.merge("linear", weights=[3, 1, 1, 1], out="soup")
 
-    `base`: the pre-trained model that the others come from; methods on task vectors need it, and config, tokenizer and
-    processor are copied from it (without it, from the first model). `token`, `revision` and `cache_dir` mean what they
+    `base`: the pre-trained model that the others come from. Methods on task vectors need it, and then config, tokenizer
+    and processor are copied from it; for the others it is an ancestor to check against, and the first model lends them. `token`, `revision` and `cache_dir` mean what they
     mean in huggingface_hub; `revision` stands for every reference that names none.
     """
 
@@ -138,7 +141,7 @@ class Soup:
     def probe(self) -> Probe:
         """Downloads the weights and reads a sample: do the models share an ancestor, is one damaged or a copy?"""
         self._fetch()
-        return probe(make_plan(self.ingredients))
+        return probe(make_plan(self.ingredients), self.ingredients.base)
 
     def merge(
         self,
@@ -204,10 +207,16 @@ class Soup:
         only, with the task, columns and labels of `held_out`. Every prediction is cached, so an interrupted run goes on.
         Raises what `merge` raises; InputError also for labels that a model does not know.
         """
-        from hf_soup.selection.choose import choose_greedily
+        from hf_soup.selection.choose import checked_data, choose_greedily
 
+        if order not in ("score", "random"):
+            raise InputError(f"order='{order}': it is 'score' or 'random'.")
         plan = self.plan(dtype=dtype, shard_size=shard_size, memory=memory, device=device, out=out)
-        self._check_before_work(plan, Path(out), overwrite=overwrite, license=license, publish=publish)
+        files = [place for place in (held_out.path, test, *(shifts or {}).values()) if isinstance(place, str | Path)]
+        self._check_before_work(
+            plan, Path(out), overwrite=overwrite, license=license, publish=publish, data=[Path(file) for file in files]
+        )
+        sets = checked_data(self.ingredients, held_out, test, shifts)
         warnings = self._checked_by_probe(plan, force)
 
         def plan_of(subset: Sequence[int]) -> Plan:
@@ -223,13 +232,12 @@ class Soup:
 
         selection, evidence = choose_greedily(
             self.ingredients,
-            held_out,
+            sets,
             plan_of,
-            test=test,
-            shifts=shifts or {},
             strict=strict,
             order=order,
             seed=seed,
+            device=plan.device,
             trust_remote_code=trust_remote_code,
         )
         return self._write(
@@ -237,7 +245,7 @@ class Soup:
             Path(out),
             overwrite=overwrite,
             license=license,
-            warnings=warnings,
+            warnings=(*plan.warnings, *warnings),
             selection=selection,
             evidence=evidence,
         )
@@ -256,17 +264,24 @@ class Soup:
         from hf_soup.publishing import common_ancestor, load_card, write_card
 
         told = [*plan.warnings, *warnings]
+        cards = [
+            load_card(model.folder) for model in plan.models
+        ]  # before the work: a Hub that fails costs nothing then
 
         def finish(folder: Path, record: SoupRecord) -> None:
+            named = [replace(card, name=one.name) for card, one in zip(cards, record.ingredients, strict=True)]
             record.selection = selection.to_json() if selection else None
             record.evidence = evidence.to_json() if evidence else None
-            pairs = zip(plan.models, record.ingredients, strict=True)
-            cards = [load_card(model.folder, ingredient.name) for model, ingredient in pairs]
-            record.ancestor = common_ancestor(cards)
-            told.extend(write_card(folder, record, cards, licence=license))
+            base = self.ingredients.base
+            given = base.ref.repo_id if base is not None and base.ref is not None else None
+            record.ancestor = given or common_ancestor(named)
+            told.extend(write_card(folder, record, named, licence=license))
 
-        with byte_bar("merging", plan.bytes_to_write) as progress:
-            record = merge(plan, out, overwrite=overwrite, progress=progress, finish=finish)
+        def write() -> tuple[SoupRecord, list[str]]:
+            with byte_bar("merging", plan.bytes_to_write) as progress:
+                return merge(plan, out, overwrite=overwrite, progress=progress, finish=finish), told
+
+        record, told = on_main_process(write)
         return MergedModel(out, record, evidence, tuple(dict.fromkeys(told)), self.token)
 
     def _too_few(self) -> list[str]:
@@ -275,16 +290,17 @@ class Soup:
         return [f"Only one ingredient: {self.ingredients.models[0].label}; a soup needs at least two models."]
 
     def _check_before_work(
-        self, plan: Plan, out: Path, *, overwrite: bool, license: str | None, publish: bool
+        self, plan: Plan, out: Path, *, overwrite: bool, license: str | None, publish: bool, data: Sequence[Path] = ()
     ) -> None:
         """Raises InputError with everything that would stop the merge or its publication later."""
         from hf_soup.publishing import derive_licence, load_card
 
         local = [source.ref.path for source in plan.sources if source.ref is not None and source.ref.path is not None]
-        problems = [*plan.problems, *output_problems(out, overwrite, local)]
-        if publish:
+        problems = [*plan.problems, *on_main_process(lambda: output_problems(out, overwrite, [*local, *data]))]
+        if publish or license is not None:
             try:
-                derive_licence([load_card(source.folder) for source in self._licensors(plan)], license)
+                cards = [load_card(source.folder) for source in self._licensors(plan)]
+                derive_licence(cards, license)
             except InputError as error:
                 problems += error.problems
         if problems:
@@ -296,7 +312,7 @@ class Soup:
 
     def _checked_by_probe(self, plan: Plan, force: bool) -> tuple[str, ...]:
         self._fetch()
-        found = probe(plan)
+        found = probe(plan, self.ingredients.base)
         if found.problems and not force:
             raise InputError(found.problems)
         return (*found.problems, *found.warnings)

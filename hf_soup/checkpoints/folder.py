@@ -11,7 +11,7 @@ from typing import Any
 
 from hf_soup.checkpoints.hub_errors import hub_errors
 from hf_soup.checkpoints.reference import PinnedRef
-from hf_soup.errors import HubError, InputError
+from hf_soup.errors import HubError, InputError, SoupError
 
 _WORTH_A_BAR = 8 * 2**20  # a few small files come and go faster than a bar can be read
 
@@ -122,19 +122,25 @@ class HubFolder(ModelFolder):
         wanted = [self._prefix + path for path in paths]
         small = sum(file.size for file in self.missing(paths)) < _WORTH_A_BAR
 
-        class Bar(tqdm):  # type: ignore[misc]
+        class Bar(tqdm):  # type: ignore[misc, unused-ignore]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **({**kwargs, "disable": True} if small else kwargs))
 
-        with hub_errors(self.ref.label):
-            root = snapshot_download(
-                str(self.ref.repo_id),
-                revision=self.ref.revision,
-                allow_patterns=[_escape_glob(path) for path in wanted],
-                token=self.token,
-                cache_dir=self.cache_dir,
-                tqdm_class=Bar,
-            )
+        try:
+            with hub_errors(self.ref.label):
+                root = snapshot_download(
+                    str(self.ref.repo_id),
+                    revision=self.ref.revision,
+                    allow_patterns=[_escape_glob(path) for path in wanted],
+                    token=self.token,
+                    cache_dir=self.cache_dir,
+                    tqdm_class=Bar,
+                )
+        except OSError as error:
+            raise SoupError(
+                f"{self.ref.label}: the local cache cannot be written ({error}); free some space, or choose another "
+                "place with cache_dir= or HF_HOME."
+            ) from error
         folder = Path(root) / self._prefix
         lost = [path for path in wanted if not (Path(root) / path).is_file()]
         if lost:

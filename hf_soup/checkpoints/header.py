@@ -50,11 +50,13 @@ def parse_header(raw: bytes, *, path: str, where: str, file_bytes: int) -> Heade
     """Checks every rule of the format. `file_bytes`: size of the whole file. Raises InputError with `where`."""
     try:
         entries = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: the safetensors header is not JSON ({error}); the file is corrupt.") from error
     if not isinstance(entries, dict):
         raise InputError(f"{where}: the safetensors header is not a JSON object; the file is corrupt.")
     metadata = entries.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        raise InputError(f"{where}: the header's __metadata__ is not a JSON object; the file is corrupt.")
     data_start = 8 + len(raw)
     spans: list[tuple[int, int, TensorInfo]] = []
     for name, entry in entries.items():
@@ -85,6 +87,8 @@ def _parse_entry(name: str, entry: Any, where: str) -> tuple[TensorInfo, int, in
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{where}: the entry of tensor '{name}' lacks dtype, shape or data_offsets.") from error
+    if not isinstance(dtype, str):
+        raise InputError(f"{where}: tensor '{name}' has dtype {dtype!r}, which the format does not know.")
     if dtype in FLOAT8 and dtype not in ITEM_SIZE:
         raise InputError(f"{where}: tensor '{name}' is quantised ({dtype}); use the checkpoint in 16 or 32 bits.")
     if dtype not in ITEM_SIZE:

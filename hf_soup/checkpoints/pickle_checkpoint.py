@@ -32,7 +32,7 @@ class PickleCheckpoint(StoredCheckpoint):
                         f"{path} of {self.label}: is not a flat mapping of names to tensors ('{name}' is a "
                         f"{type(tensor).__name__}); save the model with save_pretrained first."
                     )
-                tensors[name] = tensor
+                tensors[name] = tensor.detach()
         missing = sorted(set(self.weights.weight_map or {}) - set(tensors))
         if missing:
             raise InputError(f"{self.label}: the index names tensors that no shard holds: {', '.join(missing[:5])}.")
@@ -70,8 +70,9 @@ def _load(path: Path, where: str) -> dict[str, Tensor]:
             f"{where}: is a pickle that wants to run code or build objects other than tensors; it was not opened. "
             "Ask for the model as safetensors."
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"{where}: is not a readable PyTorch file ({str(error).splitlines()[0]}).") from error
+    except Exception as error:  # a damaged file makes torch.load fail in a dozen ways, some of them without a word
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise InputError(f"{where}: is not a readable PyTorch file ({reason}); download it again.") from error
     if not isinstance(loaded, dict):
         raise InputError(f"{where}: holds a {type(loaded).__name__}, not a mapping of names to tensors.")
     return loaded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from hf_soup.errors import InputError
@@ -36,12 +36,13 @@ class ModelRef:
         Hub reference that names none. Raises InputError when the text is neither.
         """
         if isinstance(text, ModelRef):
-            return text
+            return replace(text, revision=text.revision or revision) if text.repo_id else text
         if isinstance(text, Path):
             return _local(str(text))
         if not text.strip():
             raise InputError("A model reference is empty: give a Hub ID such as user/name, or a folder.")
-        if _looks_local(text) or Path(text).is_dir():
+        cut = text.rfind(":")
+        if _looks_local(text) or Path(text).is_dir() or (cut > 1 and Path(text[:cut]).is_dir()):
             return _local(text)
         match = _REFERENCE.fullmatch(text)
         if match is None:

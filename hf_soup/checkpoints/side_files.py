@@ -6,7 +6,21 @@ from pathlib import PurePosixPath
 
 from hf_soup.checkpoints.folder import ModelFolder
 
-_KEPT_SUFFIXES = {".json", ".jinja", ".model", ".py", ".spm", ".tiktoken", ".txt", ".vocab", ".bpe", ".yaml", ".yml"}
+_KEPT_SUFFIXES = {
+    ".json",
+    ".jinja",
+    ".model",
+    ".py",
+    ".spm",
+    ".tiktoken",
+    ".txt",
+    ".vocab",
+    ".bpe",
+    ".codes",
+    ".tokenizer",
+    ".yaml",
+    ".yml",
+}
 # Records of a training run, other tools' metadata, and files that the merge writes itself.
 _LEFT_OUT = {
     "all_results.json",
@@ -21,8 +35,8 @@ _LEFT_OUT = {
     "handler.py",
     "adapter_config.json",
 }
-# Folders that hold parts of a model: sentence-transformers' modules, templates of transformers.
-_KEPT_FOLDERS = ("additional_chat_templates", "1_Pooling", "2_Dense", "2_Normalize", "3_Normalize")
+# Folders that hold parts of a model: templates of transformers, and modules of sentence-transformers without weights.
+_KEPT_FOLDERS = ("additional_chat_templates", "1_Pooling", "2_Normalize", "3_Normalize")
 _MAX_BYTES = 200 * 2**20
 
 

@@ -82,7 +82,7 @@ def _sharded(folder: ModelFolder, index_path: str, format: str) -> WeightFiles:
 def _read_json(folder: ModelFolder, path: str) -> Any:
     try:
         return json.loads(folder.local_path(path).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} of {folder.ref.label}: is not JSON ({error}).") from error
 
 

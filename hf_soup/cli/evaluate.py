@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hf_soup.cli import options as opt
-from hf_soup.cli.output import print_json
+from hf_soup.cli.output import print_json, show
 
 
 def command(
@@ -36,4 +36,4 @@ def command(
     if as_json:
         print_json(table.to_json())
     else:
-        typer.echo(str(table))
+        show(str(table))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hf_soup.cli import options as opt
-from hf_soup.cli.output import print_json, print_warnings
+from hf_soup.cli.output import merge_is_kept, print_json, print_warnings, show
 
 
 def command(
@@ -70,13 +70,16 @@ def command(
         trust_remote_code=trust_remote_code,
     )
     print_warnings(merged.warnings)
-    url = merged.push_to_hub(push, private=private, license=license, name_private=name_private) if push else None
+    url = None
+    if push:
+        with merge_is_kept(merged.path, push):
+            url = merged.push_to_hub(push, private=private, license=license, name_private=name_private)
     if as_json:
         evidence = merged.report.to_json() if merged.report else None
         document = {"path": str(merged.path), "url": url, "recipe": merged.recipe.model_dump(), "evidence": evidence}
         print_json(document)
         return
-    typer.echo(str(merged.report))
-    typer.echo(f"\nWritten: {merged.path}")
+    show(str(merged.report))
+    show(f"\nWritten: {merged.path}")
     if url:
-        typer.echo(f"Published: {url}\nVerify it: hf-soup verify {push}")
+        show(f"Published: {url}\nVerify it: hf-soup verify {push}")

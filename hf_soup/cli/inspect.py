@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hf_soup.cli import options as opt
-from hf_soup.cli.output import print_json
+from hf_soup.cli.output import print_json, show
 
 
 def command(
@@ -28,21 +28,21 @@ def command(
         print_json(inspection.to_json())
         return
     for model in inspection.models:
-        typer.echo(f"{model.label}")
-        typer.echo(
+        show(f"{model.label}")
+        show(
             f"  {model.architecture or 'unknown architecture'}, {model.parameters:,} parameters in {model.tensors} tensors"
         )
-        typer.echo(
+        show(
             f"  {format_size(model.bytes)} {'+'.join(model.dtypes)}, {format_size(model.bytes_to_download)} to download"
         )
         if model.labels:
-            typer.echo(f"  labels: {', '.join(model.labels[:10])}{' …' if len(model.labels) > 10 else ''}")
-        typer.echo(f"  licence: {model.licence or 'not stated'}; fingerprint {model.fingerprint[:12]}")
+            show(f"  labels: {', '.join(model.labels[:10])}{' …' if len(model.labels) > 10 else ''}")
+        show(f"  licence: {model.licence or 'not stated'}; fingerprint {model.fingerprint[:12]}")
     for number, row in enumerate(inspection.cosines or []):
-        typer.echo(f"cosines {number}: " + " ".join(f"{value:6.3f}" for value in row))
+        show(f"cosines {number}: " + " ".join(f"{value:6.3f}" for value in row))
     for warning in inspection.warnings:
-        typer.echo(f"warning: {warning}")
+        show(f"warning: {warning}")
     for problem in inspection.problems:
-        typer.echo(f"problem: {problem}")
+        show(f"problem: {problem}")
     if len(inspection.models) > 1 and not inspection.problems:
-        typer.echo("These models can be merged.")
+        show("These models can be merged.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_soup.cli import options as opt
-from hf_soup.cli.output import print_json, print_warnings
+from hf_soup.cli.output import merge_is_kept, print_json, print_warnings, show
 
 
 def command(
@@ -37,12 +37,13 @@ def command(
     as_json: opt.Json = False,
 ) -> None:
     """Average models, or combine them by another method."""
-    from hf_soup.methods.settings import parse_settings
+    from hf_soup.methods.settings import parse_settings, refuse_options
     from hf_soup.soup import Soup
 
     parameters = parse_settings(settings or [])
     soup = Soup(models, base=base)
     common: dict[str, Any] = {"dtype": dtype, "device": device, "memory": memory, "shard_size": shard_size}
+    refuse_options(parameters)
     if dry_run:
         plan = soup.plan(method, weights=opt.weights_of(weights), out=out, **common, **parameters)
         found = soup.probe() if run_probe and not plan.problems else None
@@ -53,10 +54,10 @@ def command(
                 document["warnings"] += found.warnings
             print_json(document)
         else:
-            typer.echo(str(plan))
+            show(str(plan))
             if found is not None:
                 for line in (*found.problems, *found.warnings):
-                    typer.echo(f"probe: {line}")
+                    show(f"probe: {line}")
         raise typer.Exit(2 if plan.problems or (found and found.problems and not force) else 0)
     merged = soup.merge(
         method,
@@ -70,10 +71,13 @@ def command(
         **parameters,
     )
     print_warnings(merged.warnings)
-    url = merged.push_to_hub(push, private=private, license=license, name_private=name_private) if push else None
+    url = None
+    if push:
+        with merge_is_kept(merged.path, push):
+            url = merged.push_to_hub(push, private=private, license=license, name_private=name_private)
     if as_json:
         print_json({"path": str(merged.path), "url": url, "recipe": merged.recipe.model_dump()})
     else:
-        typer.echo(f"Written: {merged.path}")
+        show(f"Written: {merged.path}")
         if url:
-            typer.echo(f"Published: {url}")
+            show(f"Published: {url}")

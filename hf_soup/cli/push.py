@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hf_soup.cli import options as opt
-from hf_soup.cli.output import print_json
+from hf_soup.cli.output import print_json, show
 
 
 def command(
@@ -30,4 +30,4 @@ def command(
     if as_json:
         print_json({"url": url})
     else:
-        typer.echo(f"Published: {url}\nVerify it: hf-soup verify {repo}")
+        show(f"Published: {url}\nVerify it: hf-soup verify {repo}")

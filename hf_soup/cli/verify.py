@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hf_soup.cli import options as opt
-from hf_soup.cli.output import print_json
+from hf_soup.cli.output import print_json, show
 
 
 def command(
@@ -28,5 +28,5 @@ def command(
     if as_json:
         print_json(verification.to_json())
     else:
-        typer.echo(str(verification))
+        show(str(verification))
     raise typer.Exit(verification.exit_code)

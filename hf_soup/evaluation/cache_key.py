@@ -19,9 +19,12 @@ _LARGEST = 200 * 2**20
 
 
 def preprocessing_digest(folder: Path) -> str:
-    """A digest of the files that a tokenizer or processor may be made from, the same in every folder."""
+    """A digest of the files that a tokenizer or processor may be made from, the same in every folder.
+
+    A model without any such file has no folder until its weights are fetched.
+    """
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         wanted = path.suffix in _SUFFIXES and path.name not in _NOT_PREPROCESSING
         if not wanted or path.name.endswith(".index.json") or not path.is_file() or path.stat().st_size > _LARGEST:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -89,15 +90,25 @@ class Hardware:
 
     def on_main(self, work: Callable[[], T]) -> T:
         """Does the work in the main process; its result, or its error, reaches every process."""
-        outcome: tuple[T | None, SoupError | None] = (None, None)
+        if self.processes == 1:
+            return work()
+        outcome: tuple[T | None, Exception | None] = (None, None)
         if self.is_main:
             try:
                 outcome = (work(), None)
-            except SoupError as error:
-                if self.processes == 1:
-                    raise
-                outcome = (None, error)
+            except Exception as error:  # whatever it is: the other processes wait for this one's word
+                outcome = (None, _transportable(error))
         result, failure = self.from_main(outcome)
         if failure is not None:
             raise failure
-        return result
+        return result  # type: ignore[no-any-return]
+
+
+def _transportable(error: Exception) -> Exception:
+    """The error itself where it can be sent to another process, else its words."""
+    try:
+        if type(pickle.loads(pickle.dumps(error))) is type(error):
+            return error
+    except Exception as reason:
+        return SoupError(f"{type(error).__name__}: {error} (in the main process; {reason})")
+    return SoupError(f"{type(error).__name__}: {error}")

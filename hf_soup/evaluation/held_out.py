@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hf_soup.errors import InputError
@@ -28,7 +29,8 @@ class HeldOut:
     `metric`: see `METRICS`; the task's own default without. `maximise`: only for a metric of a function or command
     that is not one of ours; true without. `columns`: {"text": "sentence"} for a column that has another name.
     `labels`: {"LABEL_0": "negative"}, what the model's classes mean. `name`: of the data in tables; for a function it is also
-    its identity in the cache, without a name its scores are not kept. `max_length`: tokens a text is cut to;
+    its identity in the cache, without a name its scores are not kept. Scores of a command are kept until it changes: its
+    words, the working directory, or a file that it names. `max_length`: tokens a text is cut to;
     without, as many as the model takes. `batch_size`: to start with; it shrinks when memory does not suffice.
 
     Raises InputError with all problems of the data, with row numbers counted from 1 without the header.
@@ -51,6 +53,8 @@ class HeldOut:
         self.columns = dict(columns or {})
         self.max_length = max_length
         self.batch_size = batch_size
+        self.path: Path | None = None
+        """The file that the examples came from, where they came from one."""
         self.judge: ScoreCommand | Callable[[Any], Any] | None = None
         for option, value in (("max_length", max_length), ("batch_size", batch_size)):
             if value is not None and value < 1:
@@ -71,8 +75,8 @@ class HeldOut:
         known = all_metrics().get(self.metric)
         self.maximise = known.maximise if maximise is None and known else maximise is not False
         if isinstance(judge, ScoreCommand):
-            self.name: str = name or judge.command
-            self.fingerprint: str | None = _digest("command", judge.command)
+            self.name: str = name or judge.name
+            self.fingerprint: str | None = judge.fingerprint()
         else:
             self.name = name or str(getattr(judge, "__name__", type(judge).__name__))
             self.fingerprint = _digest("function", name) if name is not None else None
@@ -91,6 +95,7 @@ class HeldOut:
         self.metric, self.maximise = found.name, found.maximise
         if maximise not in (None, found.maximise):
             raise InputError(f"The metric {found.name} is one to {'maximise' if found.maximise else 'minimise'}.")
+        self.path = Path(data) if isinstance(data, str | Path) else None
         table = read_table(data)
         self.name = name or table.name
         self.examples, self.ids = _clean(table, self.task_type, columns)

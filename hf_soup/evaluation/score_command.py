@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ from typing import IO
 from hf_soup.errors import InputError, SoupError
 
 _TAIL_LINES = 15
+_SCRIPTS = {".py", ".sh", ".bash", ".r", ".jl", ".js", ".mjs", ".ts", ".pl", ".rb", ".lua", ".ps1", ".bat", ".cmd"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,28 @@ class ScoreCommand:
 
     def arguments(self, model: Path) -> list[str]:
         return [part.replace("{model}", str(model)) for part in self._parts()]
+
+    @property
+    def name(self) -> str:
+        """What may be published: the script's or the program's last name; never an argument, which may be a token or path."""
+        program, *arguments = self._parts()
+        scripts = [part for part in arguments if Path(part).suffix.lower() in _SCRIPTS and _is_file(part)]
+        return f"score command {Path((scripts or [program])[0]).name}"
+
+    def fingerprint(self) -> str:
+        """A digest of all that can be seen of what the scores depend on: the words of the command, the working directory,
+        and the content of every file among the words, also behind an option's `=`.
+
+        What these files read in turn is not seen; when that changes, the scores must be cleared from the cache.
+        """
+        named = {place for part in self._parts() for place in (part, part.partition("=")[2]) if place}
+        files = {}
+        for place in sorted(named):
+            if _is_file(place):
+                with Path(place).open("rb") as file:
+                    files[place] = hashlib.file_digest(file, "sha256").hexdigest()
+        essence = ["command", self.command, str(Path.cwd()), files]
+        return hashlib.sha256(json.dumps(essence, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
     def run(self, model: Path) -> dict[str, float]:
         """Returns the numbers that the command printed; a single number has the name "".
@@ -100,6 +124,13 @@ class ScoreCommand:
         raise SoupError(
             f"The score command '{self.command}' must print a number or a JSON object of numbers as its last line; it printed {shown}."
         )
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):  # a word that no file could be called
+        return False
 
 
 def _pass_on(stream: IO[str], tail: deque[str]) -> None:

@@ -73,7 +73,7 @@ def _sibling(path: str, files: Files, blobs: bool) -> Description:
 def _config(repo: Repository, files: Files, xet: XetStore | None) -> dict[str, Any]:
     try:
         config = json.loads(_text(repo, files, "config.json", xet) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -64,6 +64,6 @@ def parameter_counts(repo: Repository, files: Files, xet: XetStore | None) -> di
             for name, tensor in header.items():
                 if name != "__metadata__":
                     counts[tensor["dtype"]] = counts.get(tensor["dtype"], 0) + math.prod(tensor["shape"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return counts

@@ -27,8 +27,13 @@ def materialized(checkpoint: Checkpoint) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="hf-soup-candidate-") as root:
             folder = Path(root) / "candidate"
             folder.mkdir()
-            write_weights(checkpoint.plan, folder)
-            copy_side_files(checkpoint.plan, folder)
+            try:
+                write_weights(checkpoint.plan, folder)
+                copy_side_files(checkpoint.plan, folder)
+            except OSError as error:
+                raise SoupError(
+                    f"A candidate could not be written to '{root}' ({error}); point TMPDIR at a disk with more space."
+                ) from error
             yield folder
     else:
         raise SoupError(f"{checkpoint.label}: cannot be written to a folder.")

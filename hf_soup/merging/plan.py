@@ -16,6 +16,7 @@ from hf_soup.merging.combination import BLOCK_ELEMENTS, Combination
 from hf_soup.merging.compatibility import config_problems, config_warnings
 from hf_soup.merging.ingredients import Ingredients
 from hf_soup.merging.layout import Layout, lay_out
+from hf_soup.merging.output import existing_parent
 from hf_soup.merging.plan_report import plan_as_json, plan_as_text
 from hf_soup.merging.tensors import MergedTensor, Rule, match_tensors
 from hf_soup.merging.virtual import VirtualCheckpoint
@@ -92,6 +93,7 @@ class Plan:
     def output_config(self) -> dict[str, Any]:
         """The donor's config with the dtype that the result has, where the merge changes it."""
         config = dict(self.donor_checkpoint.config)
+        config.pop("_name_or_path", None)  # where the donor once lay: a path of its author's machine, or another name
         codes = {tensor.info.dtype for tensor in self.tensors if tensor.rule is Rule.COMBINE}
         if len(codes) == 1 and config:
             dtype = name_of(next(iter(codes)))
@@ -151,12 +153,14 @@ def make_plan(
     if found.needs_base and ingredients.base is None:
         problems.append(f"The method {method} needs a base model; name the pre-trained one with --base.")
     models = ingredients.models
-    checked = list(ingredients.all())
+    # A method without task vectors reads nothing of the base, which may well be of another class than its fine-tunes.
+    base = ingredients.base if found.needs_base else None
+    checked = [*models, *([base] if base is not None else [])]
     if checks:
         problems += config_problems(models)
-        if ingredients.base is not None:
+        if base is not None:
             problems += [p for p in config_problems(checked) if p not in problems and "equal digests" not in p]
-    tensors, unmatched = match_tensors(models, ingredients.base, code)
+    tensors, unmatched = match_tensors(models, base, code)
     problems += unmatched
     order = list(range(len(models)))
     if found.commutative:
@@ -172,8 +176,8 @@ def make_plan(
         method=found,
         parameters=bound,
         models=tuple(models[i] for i in order),
-        base=ingredients.base,
-        donor=order.index(0) if ingredients.base is None else None,
+        base=base,
+        donor=order.index(0) if base is None else None,
         given=tuple(order),
         dtype=dtype,
         tensors=tuple(tensor.permuted(order) for tensor in tensors),
@@ -222,12 +226,15 @@ def _disk_problems(plan: Plan, out: Path | None) -> list[str]:
     """Counts what is still to be downloaded together with the result where both go to one disk."""
     needs: dict[Path, int] = {}
     if out is not None:
-        needs[_existing(out)] = plan.bytes_to_write
+        if (place := existing_parent(out)) is None:
+            return []  # said by the check of the output
+        needs[place] = plan.bytes_to_write
     download = plan.bytes_to_download
     if download:
         from huggingface_hub import constants
 
-        cache = _existing(Path(constants.HF_HUB_CACHE))
+        folder = next((c for c in (getattr(s.folder, "cache_dir", None) for s in plan.sources) if c), None)
+        cache = existing_parent(Path(folder or constants.HF_HUB_CACHE) / "models") or Path.cwd()
         same = next((place for place in needs if place.stat().st_dev == cache.stat().st_dev), cache)
         needs[same] = needs.get(same, 0) + download
     problems = []
@@ -236,10 +243,3 @@ def _disk_problems(plan: Plan, out: Path | None) -> list[str]:
         if need > free:
             problems.append(f"The disk of {place} has {free:,} bytes free; {need:,} are needed for weights.")
     return problems
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path

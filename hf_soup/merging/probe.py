@@ -43,9 +43,13 @@ class Probe:
     warnings: tuple[str, ...]
 
 
-def probe(plan: Plan) -> Probe:
-    """Samples at most 16 MiB of each model and compares all pairs. The weights must be on this disk."""
-    readers: Sequence[Checkpoint] = plan.sources
+def probe(plan: Plan, base: Checkpoint | None = None) -> Probe:
+    """Samples at most 16 MiB of each model and compares all pairs. The weights must be on this disk.
+
+    `base`: the pre-trained model, where the plan's method does not need it; it may lack tensors, such as the head.
+    """
+    base = plan.base or base
+    readers: Sequence[Checkpoint] = [*plan.models, *([base] if base is not None else [])]
     labels = tuple(reader.label for reader in readers)
     heads = [tensor for tensor in plan.tensors if _is_head(tensor, plan)]
     matrices = _spread([t for t in plan.tensors if _is_body_matrix(t) and t not in heads], _MATRICES)
@@ -65,7 +69,7 @@ def probe(plan: Plan) -> Probe:
     problems += _strangers(labels, cosines) if body else []
     problems += _duplicates(labels[:models], identical)
     problems += _different_copies(plan)
-    warnings = _untrained(labels, identical, plan)
+    warnings = _untrained(labels, identical) if base is not None else []
     if head_cosines is not None:
         warnings += _different_heads(labels[:models], head_cosines)
     return Probe(labels, cosines, head_cosines, budget.spent, tuple(dict.fromkeys(problems)), tuple(warnings))
@@ -93,18 +97,22 @@ def _compare(
     problems: list[str],
     spans: list[tuple[int, int]] | None = None,
 ) -> NDArray[np.float64] | None:
-    """Returns the cosines of all pairs on a sample of one tensor; notes identity, NaN and zeros on the way."""
+    """Returns the cosines of all pairs on a sample of one tensor; notes identity, NaN and zeros on the way.
+
+    NaN in the row and column of a base that lacks the tensor.
+    """
     import torch
 
-    sources = [*tensor.sources, *([tensor.base_source] if tensor.base_source else [])]
+    everybody, readers = len(readers), _holders(tensor, readers)
+    sources = [*tensor.sources, tensor.base_source or tensor.info.name][: len(readers)]
     spans = spans or _spans(tensor.info.numel)
-    infos = [reader.info(str(source)) for reader, source in zip(readers, sources, strict=True)]
+    infos = [reader.info(source) for reader, source in zip(readers, sources, strict=True)]
     width = max(info.nbytes // max(1, info.numel) for info in infos)
     if not budget.grants(sum(stop - start for start, stop in spans) * width):
         return None
     rows = []
     for reader, source in zip(readers, sources, strict=True):
-        pieces = [reader.read_span(str(source), start, stop) for start, stop in spans]
+        pieces = [reader.read_span(source, start, stop) for start, stop in spans]
         rows.append(torch.cat(pieces).to(torch.float64).numpy())
     sample = np.stack(rows)
     for reader, row in zip(readers, sample, strict=True):
@@ -125,12 +133,30 @@ def _compare(
     if not np.isfinite(norms).all() or not norms.all():
         return None
     unit = sample / norms[:, None]
-    return unit @ unit.T
+    cosines = np.full((everybody, everybody), np.nan)
+    cosines[: len(readers), : len(readers)] = unit @ unit.T
+    return cosines
+
+
+def _holders(tensor: MergedTensor, readers: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
+    """The models, and the base after them if it has this tensor in this shape."""
+    if len(readers) == len(tensor.sources):
+        return readers
+    base, name = readers[-1], tensor.base_source or tensor.info.name
+    try:
+        fits = base.info(name).shape == tensor.info.shape
+    except KeyError:
+        fits = False
+    return readers if fits else readers[:-1]
 
 
 def _median(cosines: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64]:
     known = [c for c in cosines if c is not None]
-    return np.median(np.stack(known), axis=0) if known else np.ones((0, 0))
+    if not known:
+        return np.ones((0, 0))
+    stacked = np.stack(known)
+    # A base that shares no matrix by name and shape with its fine-tunes cannot be compared and is not held against them.
+    return np.nanmedian(np.where(np.isnan(stacked).all(axis=0), 1.0, stacked), axis=0)
 
 
 def _spans(numel: int) -> list[tuple[int, int]]:
@@ -201,9 +227,7 @@ def _duplicates(labels: Sequence[str], identical: NDArray[np.bool_]) -> list[str
     ]
 
 
-def _untrained(labels: Sequence[str], identical: NDArray[np.bool_], plan: Plan) -> list[str]:
-    if plan.base is None:
-        return []
+def _untrained(labels: Sequence[str], identical: NDArray[np.bool_]) -> list[str]:
     last = len(labels) - 1
     return [f"{labels[i]} is an untrained copy of the base {labels[last]}." for i in range(last) if identical[i, last]]
 
@@ -229,7 +253,10 @@ def _different_copies(plan: Plan) -> list[str]:
         if tensor.rule is not Rule.COPY or name.endswith("num_batches_tracked"):
             continue
         first = plan.models[0].read(tensor.sources[0])
-        for model, source in zip(plan.models[1:], tensor.sources[1:], strict=True):
+        others: list[tuple[Checkpoint, str]] = list(zip(plan.models[1:], tensor.sources[1:], strict=True))
+        if plan.base is not None:
+            others.append((plan.base, str(tensor.base_source)))
+        for model, source in others:
             if not torch.equal(first, model.read(source)):
                 problems.append(
                     f"Tensor '{name}' ({tensor.info.dtype}) differs between {plan.models[0].label} and {model.label}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 from hf_soup import __version__
@@ -50,13 +51,15 @@ def merge(
 
 def make_record(plan: Plan) -> SoupRecord:
     """Returns what soup.json will say of the ingredients and the method; the outputs are not known yet."""
-    records = _with_unique_names([_digested(model) for model in plan.models])
+    records = [_digested(source) for source in plan.sources]
+    _make_names_unique(records)
+    base = records.pop() if plan.base is not None else None
     return SoupRecord(
         hf_soup=__version__,
         method=plan.method.name,
         parameters=plan.parameters,
         ingredients=records,
-        base=_digested(plan.base) if plan.base is not None else None,
+        base=base,
         donor=plan.donor,
         dtype=plan.dtype,
         shard_bytes=plan.shard_bytes,
@@ -73,14 +76,19 @@ def _digested(checkpoint: StoredCheckpoint) -> IngredientRecord:
     return record
 
 
-def _with_unique_names(records: list[IngredientRecord]) -> list[IngredientRecord]:
-    """Two local folders may share their last name; `verify --ingredient NAME=DIR` must tell them apart."""
-    seen: dict[str, int] = {}
+def _make_names_unique(records: list[IngredientRecord]) -> None:
+    """Two folders may share their last name, two commits their repository; `verify --ingredient NAME=DIR` tells them apart."""
+    taken = {record.name for record in records}
+    seen: set[str] = set()
     for record in records:
-        seen[record.name] = seen.get(record.name, 0) + 1
-        if seen[record.name] > 1:
-            record.name = f"{record.name}-{seen[record.name]}"
-    return records
+        if record.name in seen:
+            plain = f"{record.name}@{str(record.revision)[:7]}" if record.repo_id else record.name
+            candidates = (
+                plain if record.repo_id and n == 1 else f"{plain}-{n}" for n in count(1 if record.repo_id else 2)
+            )
+            record.name = next(name for name in candidates if name not in taken)
+            taken.add(record.name)
+        seen.add(record.name)
 
 
 def _file_record(path: Path) -> FileRecord:

@@ -54,7 +54,7 @@ def _token_numbers(model: StoredCheckpoint, name: str) -> str:
         tokenizer = json.loads(model.folder.local_path(name).read_bytes())
         core = tokenizer["model"]
         added = [(token["id"], token["content"]) for token in tokenizer.get("added_tokens") or []]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return _listed_digest(model, name)
     table: dict[str, Any] = {"vocab": core.get("vocab"), "merges": core.get("merges"), "added": sorted(added)}
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

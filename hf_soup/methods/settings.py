@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from hf_soup.errors import InputError
+from hf_soup.methods.method import METHODS
 
 _SETTING = re.compile(r"(?P<name>\w+)(?:\[(?P<index>\d+)\])?=(?P<value>.*)", re.DOTALL)
 
@@ -27,7 +28,11 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         if match is None:
             problems.append(f"--set {text}: write it as name=value, or name[0]=value for one model.")
             continue
-        value = yaml.safe_load(match["value"])
+        try:
+            value = yaml.safe_load(match["value"])
+        except yaml.YAMLError:
+            problems.append(f"--set {text}: '{match['value']}' is no number, word or list.")
+            continue
         if match["index"] is None:
             settings[match["name"]] = value
         else:
@@ -37,3 +42,12 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     for name, values in by_index.items():
         settings[name] = {None: settings[name], **values} if name in settings else values
     return settings
+
+
+def refuse_options(settings: Mapping[str, Any]) -> None:
+    """Raises InputError for what is an option of the command and no parameter of any method."""
+    known = {name for method in METHODS.values() for name in method.schema.model_fields}
+    if wrong := [name for name in settings if name not in known]:
+        raise InputError(
+            [f"--set {name}=…: no method has a parameter '{name}'; see `hf-soup methods`." for name in wrong]
+        )

@@ -153,7 +153,7 @@ def _selection(selection: dict[str, Any]) -> str:
         else "from the best to the worst single score"
     )
     rule = "is better than" if selection.get("rule") == ">" else "is not worse than"
-    rows = f" ({data['rows']:,} rows)" if isinstance(data.get("rows"), int) else ""
+    rows = f" ({data['rows']:,} rows)" if data.get("rows") else ""
     where = f"`{cell(data['name'])}`{rows}" if data.get("name") else "held-out data"
     better = "higher" if selection.get("maximise", True) else "lower"
     return (
@@ -179,7 +179,7 @@ def _set(one: dict[str, Any]) -> str:
         "shift": "another distribution, not used for any decision",
     }
     role = roles.get(one.get("role", ""), "")
-    rows = f", {one['rows']:,} rows" if isinstance(one.get("rows"), int) else ""
+    rows = f", {one['rows']:,} rows" if one.get("rows") else ""
     digest = f", digest `{cell(one['fingerprint'])[:16]}`" if one.get("fingerprint") else ""
     return f"**{cell(one['name'])}**: `{cell(one.get('data', ''))}`{rows}{digest}" + (f"; {role}." if role else ".")
 

@@ -71,7 +71,9 @@ def _results(record: SoupRecord) -> list[dict[str, Any]]:
             metric["name"] = (
                 f"{evidence['metric']} ({evidence.get('confidence', 0.95):.0%} interval {found['low']:.4g} to {found['high']:.4g})"
             )
-        dataset = {"name": f"{one.get('data') or one['name']} ({one['name']}, {found.get('n', one.get('rows'))} rows)"}
+        rows = found.get("n") or one.get("rows")  # a score command has none
+        size = f", {rows} rows" if rows else ""
+        dataset = {"name": f"{one.get('data') or one['name']} ({one['name']}{size})"}
         dataset |= {"type": _dataset_type(str(one.get("data") or one["name"])), "split": one["name"]}
         results.append({"task": {"type": task}, "dataset": dataset, "metrics": [metric]})
     return results

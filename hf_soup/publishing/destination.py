@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_soup.errors import InputError
 from hf_soup.publishing.patience import patiently
+from hf_soup.publishing.strays import strays, unchecked_weights
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
 
 MAIN = "main"
-# transformers prefers a single file over shards and adds an adapter to any model beside which it finds one, so what is
-# left of an earlier model would be loaded instead of the new one or on top of it.
-_WEIGHTS = re.compile(r"(pytorch_)?(model|adapter_model)[^/]*\.(safetensors|bin)(\.index\.json)?|adapter_config\.json")
 
 
 @dataclass(frozen=True)
@@ -79,20 +77,35 @@ def prepare(place: Destination) -> Destination:
     return Destination(api, repo_id, place.branch, True, place.private, head, files)
 
 
-def commit(place: Destination, contents: Mapping[str, bytes | Path], message: str, create_pr: bool) -> str:
+def commit(
+    place: Destination,
+    contents: Mapping[str, bytes | Path],
+    message: str,
+    create_pr: bool,
+    warn: Callable[[str], None],
+) -> str:
     """Uploads what is missing and makes one commit of it; returns the address of the commit or pull request.
 
     The commit has everything in it or does not happen: what was uploaded before an interruption is found again by its
-    digest. Weights of an earlier model that the new one does not replace are removed in the same commit.
+    digest. What an earlier model left and the new one does not replace is removed in the same commit: transformers prefers
+    a single file over shards, adds an adapter that it finds to any model, and reads an added_tokens.json that lies there.
+    `warn` gets the names of these files, and of those in other formats, which stay.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     api, repo_id = place.api, place.repo_id
     additions = [CommitOperationAdd(path, content) for path, content in sorted(contents.items())]
     missing = [operation for operation in additions if not place.holds(operation)]
-    stale = [path for path in place.files if _WEIGHTS.fullmatch(path) and path not in contents]
+    stale = strays(place.files, contents)
     if not missing and not stale:
         return f"{api.endpoint}/{repo_id}/commit/{place.head}"
+    if stale:
+        warn(
+            f"{repo_id}: {', '.join(stale)} may be loaded together with the new model and {'is' if len(stale) == 1 else 'are'} "
+            "removed by this push; earlier commits still have what it removes."
+        )
+    if kept := unchecked_weights(place.files, contents):
+        warn(f"{repo_id}: {', '.join(kept)} may be of an earlier model; this push leaves what it does not replace.")
 
     def made_already() -> str | None:
         return (

@@ -65,13 +65,11 @@ def _found_in(name: str, text: str, folder: Path, token: str | None, private: fr
 
 def _personal_patterns() -> list[tuple[str, re.Pattern[str]]]:
     # Backslashes come doubled in JSON. Behind the home folder something must follow: "/root" is an entry of vocabularies.
-    home = [re.escape(part) for part in re.split(r"[/\\]+", str(Path.home())) if part]
-    patterns = [
-        (
-            "the home folder of this machine",
-            r"(?<![\w.])" + r"[/\\]+" * (str(Path.home())[:1] in "/\\") + r"[/\\]+".join(home) + r"[/\\]+[\w.-]+",
-        )
-    ]
+    patterns = []
+    if home := _home():
+        parts = [re.escape(part) for part in re.split(r"[/\\]+", home) if part]
+        start = r"(?<![\w.])" + r"[/\\]+" * (home[0] in "/\\")
+        patterns.append(("the home folder of this machine", start + r"[/\\]+".join(parts) + r"[/\\]+[\w.-]+"))
     user = _user()
     if user and user != "root":
         patterns.append(
@@ -84,6 +82,15 @@ def _texts(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not is_binary(path.name):
             yield path
+
+
+def _home() -> str | None:
+    """The home folder, where there is one that tells something: some containers have "/", or none."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return str(home) if home.is_absolute() and len(home.parts) > 1 else None
 
 
 def _user() -> str | None:

@@ -31,14 +31,15 @@ def without_names(record: SoupRecord, hidden: frozenset[str]) -> SoupRecord:
     for name, repo_id, fingerprint in _named(record):
         if repo_id in hidden:
             alias = _alias(fingerprint)
-            replacements[name] = alias
+            # For prose, which does not say which of several commits of one repository it means.
+            replacements.setdefault(name, alias)
             replacements.setdefault(repo_id, alias)
     rename = _renamer(replacements)
 
     def masked(ingredient: IngredientRecord) -> IngredientRecord:
         if ingredient.repo_id not in hidden:
             return ingredient
-        nowhere = {"name": replacements[ingredient.name], "repo_id": None, "revision": None, "subfolder": None}
+        nowhere = {"name": _alias(ingredient.fingerprint), "repo_id": None, "revision": None, "subfolder": None}
         return ingredient.model_copy(update=nowhere)
 
     # A public ingredient's card names the ancestor for everybody to read; one that only private cards name stays unnamed.
@@ -86,7 +87,9 @@ def _without_places(selection: dict[str, Any] | None, hidden: frozenset[str]) ->
         return None
     nowhere = {"repo_id": None, "revision": None, "subfolder": None}
     candidates = [
-        {**candidate, **nowhere} if candidate.get("repo_id") in hidden else candidate
+        {**candidate, **nowhere, "name": _alias(candidate["fingerprint"])}
+        if candidate.get("repo_id") in hidden
+        else candidate
         for candidate in selection.get("candidates", [])
     ]
     return {**selection, "candidates": candidates}

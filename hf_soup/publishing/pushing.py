@@ -80,7 +80,7 @@ def push(
     for warning in publication.warnings:
         warn(warning)
     with push_errors(place.repo_id):
-        return commit(prepare(place), publication.contents, commit_message or _MESSAGE, create_pr)
+        return commit(prepare(place), publication.contents, commit_message or _MESSAGE, create_pr, warn)
 
 
 def _visibility(api: HfApi, repo_ids: Sequence[str]) -> dict[str, Visibility]:

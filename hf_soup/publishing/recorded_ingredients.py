@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_soup.checkpoints import open_checkpoint
+from hf_soup.checkpoints.reference import _checked_subfolder
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 from hf_soup.merging.record import IngredientRecord, SoupRecord
@@ -95,6 +96,11 @@ def _problems(record: SoupRecord, recorded: list[IngredientRecord], given: Mappi
             problems.append(
                 f"soup.json does not pin {one.name} to a commit ('{one.revision}'), so what it was made of is not known."
             )
+        else:
+            try:
+                _checked_subfolder(one.subfolder, one.name)
+            except InputError as error:
+                problems += [f"soup.json: {problem}" for problem in error.problems]
     if (record.donor is None and record.base is None) or not 0 <= (record.donor or 0) < len(record.ingredients):
         problems.append("soup.json does not say from which model config and tokenizer were taken; it is not complete.")
     return problems

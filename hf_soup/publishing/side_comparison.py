@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,12 @@ from hf_soup.checkpoints.side_files import side_files
 from hf_soup.checkpoints.weight_files import SAFETENSORS_INDEX
 from hf_soup.merging.layout import INDEX_NAME, lay_out
 from hf_soup.merging.record import SoupRecord
+from hf_soup.publishing.strays import loads_as_weights, loads_beside_weights, strays, unchecked_weights
 from hf_soup.publishing.verdict import FileVerdict
 
 _DTYPE_FIELDS = {"dtype", "torch_dtype"}
-_LOADED = re.compile(r".*\.(safetensors|bin|pt|pth|pkl|ckpt|h5|msgpack|gguf|onnx)|adapter_config\.json")
+# transformers overwrites it with the place that a model is loaded from; a merge leaves the donor's away.
+_IGNORED_FIELDS = {*_DTYPE_FIELDS, "_name_or_path"}
 
 
 def compare_side_files(published: ModelFolder, donor: StoredCheckpoint, derived: Checkpoint) -> list[FileVerdict]:
@@ -34,7 +35,7 @@ def compare_side_files(published: ModelFolder, donor: StoredCheckpoint, derived:
             verdicts.append(FileVerdict(path, f"is missing; {donor.label} has it", True))
         elif not _same(path, (ours / path).read_bytes(), (theirs / path).read_bytes(), dtype):
             verdicts.append(FileVerdict(path, f"differs from that of {donor.label}, where it was taken from", True))
-    extra = [path for path in there if path not in wanted]
+    extra = [path for path in strays(published.files, wanted) if loads_beside_weights(path)]
     return verdicts + [FileVerdict(path, f"was added; {donor.label} has no such file", True) for path in extra]
 
 
@@ -57,9 +58,14 @@ def compare_layout(published: StoredCheckpoint, derived: Checkpoint, record: Sou
         if index != layout.index:
             verdicts.append(FileVerdict(INDEX_NAME, "is not the index that the recorded merge writes", True))
     known = {*expected, *([SAFETENSORS_INDEX] if layout.index is not None else [])}
-    strangers = [path for path in there if _LOADED.fullmatch(path) and path not in known]
-    return verdicts + [
-        FileVerdict(path, "does not come from the recorded merge, and may be loaded", True) for path in strangers
+    strangers = [path for path in strays(there, known) if loads_as_weights(path)]
+    return [
+        *verdicts,
+        *(FileVerdict(path, "does not come from the recorded merge, and may be loaded", True) for path in strangers),
+        *(
+            FileVerdict(path, "is not a part of the merge and was not checked", False)
+            for path in unchecked_weights(there, known)
+        ),
     ]
 
 
@@ -97,11 +103,11 @@ def _same(path: str, ours: bytes, theirs: bytes, dtype: str | None) -> bool:
     if not isinstance(published, dict) or not isinstance(donor, dict):
         return False
     renamed = all(published[field] in (dtype, donor.get(field)) for field in _DTYPE_FIELDS & set(published))
-    return renamed and _without_dtype(published) == _without_dtype(donor)
+    return renamed and _compared(published) == _compared(donor)
 
 
-def _without_dtype(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in _DTYPE_FIELDS}
+def _compared(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _IGNORED_FIELDS}
 
 
 def _floating_dtype(derived: Checkpoint) -> str | None:

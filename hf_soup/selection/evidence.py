@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -75,7 +76,7 @@ class Evidence:
             maximise=document["maximise"],
             sets=tuple(DataSet(**each) for each in document["sets"]),
             rows=tuple(
-                Row(**{**each, "results": {name: Result(**result) for name, result in each["results"].items()}})
+                Row(**{**each, "results": {name: _result(result) for name, result in each["results"].items()}})
                 for each in document["rows"]
             ),
             differences=tuple(Difference(**each) for each in document["differences"]),
@@ -97,6 +98,11 @@ class Evidence:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *body]
         ]
         return "\n".join([line.rstrip() for line in lines] + ["", *self.statements])
+
+
+def _result(document: dict[str, Any]) -> Result:
+    """JSON has no NaN: a value that is none is null there."""
+    return Result(**{**document, "value": math.nan if document["value"] is None else document["value"]})
 
 
 def _title(row: Row) -> str:

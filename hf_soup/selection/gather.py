@@ -26,8 +26,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Contenders:
-    """What is compared: the single models in the order given, and the soups. `path`: how the greedy one came about."""
+    """What is compared: the single models in the order given, with their names, and the soups.
 
+    `path`: how the greedy soup came about.
+    """
+
+    names: Sequence[str]
     singles: Sequence[Checkpoint]
     uniform: Checkpoint
     greedy: Checkpoint
@@ -45,12 +49,10 @@ def gather_evidence(contenders: Contenders, judged: Sequence[Judged], maximise: 
     chosen = set(contenders.path.chosen)
     best = _best_single(contenders.path, columns[judged[0].name], maximise)
     rows = [
-        Row(_label(model), "ingredient", index in chosen, {name: c.single(index) for name, c in columns.items()})
-        for index, model in enumerate(contenders.singles)
+        Row(label, "ingredient", index in chosen, {name: c.single(index) for name, c in columns.items()})
+        for index, label in enumerate(contenders.names)
     ]
-    rows.append(
-        Row(_label(contenders.singles[best]), "best single", False, {n: c.single(best) for n, c in columns.items()})
-    )
+    rows.append(Row(contenders.names[best], "best single", False, {n: c.single(best) for n, c in columns.items()}))
     rows.append(Row("mean single", "mean single", False, {name: c.mean() for name, c in columns.items()}))
     rows.append(Row("uniform soup", "uniform soup", False, {name: c.uniform() for name, c in columns.items()}))
     note = f"{len(chosen)} of {len(contenders.singles)} models"
@@ -93,9 +95,9 @@ class _Column:
 
     def result(self, checkpoint: Checkpoint) -> Result:
         """Computed once a checkpoint: a bootstrap takes longer than looking it up."""
-        if checkpoint.fingerprint not in self._results:
-            self._results[checkpoint.fingerprint] = self._result(checkpoint)
-        return self._results[checkpoint.fingerprint]
+        if checkpoint.identity not in self._results:
+            self._results[checkpoint.identity] = self._result(checkpoint)
+        return self._results[checkpoint.identity]
 
     def _result(self, checkpoint: Checkpoint) -> Result:
         if not self.has_predictions:
@@ -170,7 +172,3 @@ def _best_single(path: GreedyPath, held_out: _Column, maximise: bool) -> int:
 def _data_set(judged: Judged) -> DataSet:
     held_out = judged.evaluator.held_out
     return DataSet(judged.name, judged.role, held_out.name, held_out.rows or None, held_out.fingerprint or "")
-
-
-def _label(model: Checkpoint) -> str:
-    return model.ref.name if model.ref is not None else model.label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -53,8 +54,9 @@ def replay(document: dict[str, Any]) -> GreedyPath:
 
     Raises KeyError when the log holds no score for a subset that the algorithm asks for: then the log is not one of it.
     """
-    scores = document["scores"]
-    logged = {tuple(step["subset"]): step["score"] for step in document["steps"]}
+    # JSON has no NaN: the score of a model that gave NaN is null there.
+    scores = [math.nan if score is None else score for score in document["scores"]]
+    logged = {tuple(s["subset"]): math.nan if s["score"] is None else s["score"] for s in document["steps"]}
     order = random_order(len(scores), document["seed"]) if document["order"] == "random" else None
     strict = document["rule"] == ">"
     return greedy(scores, logged.__getitem__, maximise=document["maximise"], strict=strict, order=order)
@@ -108,9 +110,15 @@ def select_greedy(
 
 
 def candidate(plan: Plan, model: Checkpoint) -> Checkpoint:
-    """A single model as it would be published: itself, unless the output dtype is another one."""
+    """A single model as it would be published: itself, unless its tensors, config or files come out changed."""
     virtual = plan.virtual()
-    unchanged = all(virtual.info(name) == model.info(name) for name in virtual.names())
+    config = {name: value for name, value in model.config.items() if name != "_name_or_path"}
+    unchanged = (
+        plan.base is None
+        and virtual.names() == model.names()
+        and virtual.config == config
+        and all(virtual.info(name) == model.info(name) for name in virtual.names())
+    )
     return model if unchanged else virtual
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from hf_soup.errors import InputError
 from hf_soup.evaluation import PredictionCache, Predictions
+from hf_soup.evaluation.cache_key import preprocessing_digest
 
 KEY = "ab" * 32
 
@@ -92,3 +93,7 @@ def test_the_default_folder_is_in_the_home_of_the_libraries() -> None:
 def test_arrays_of_other_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="logits has shape"):
         Predictions(np.array(["a", "b"]), ("x", "y"), np.array([0, 1]), np.zeros((1, 2), np.float32))
+
+
+def test_a_model_without_any_side_file_has_nothing_to_preprocess_with(tmp_path: Path) -> None:
+    assert preprocessing_digest(tmp_path / "never-made") == preprocessing_digest(tmp_path)

@@ -63,6 +63,32 @@ def test_a_command_runs_once_for_each_model(tmp_path: Path, berts: list[Path], c
     assert evaluator.forward_passes == 0
 
 
+def test_a_changed_script_or_data_file_is_run_again(tmp_path: Path, berts: list[Path], cache: PredictionCache) -> None:
+    command = script(tmp_path, "print(1)") + f" --data='{tmp_path / 'data.txt'}'"
+    (tmp_path / "data.txt").write_text("a")
+    assert judge_by(command, cache).score(open_checkpoint(berts[0])) == 1
+    script(tmp_path, "print(2)")
+    assert judge_by(command, cache).score(open_checkpoint(berts[0])) == 2
+    before = ScoreCommand(command).fingerprint()
+    assert ScoreCommand(command).fingerprint() == before
+    (tmp_path / "data.txt").write_text("b")
+    assert ScoreCommand(command).fingerprint() != before
+
+
+def test_a_command_in_another_folder_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ScoreCommand("judge {model}").fingerprint()
+    monkeypatch.chdir(tmp_path)
+    assert ScoreCommand("judge {model}").fingerprint() != before
+
+
+def test_the_name_of_a_command_tells_no_argument(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    command = script(tmp_path, "print(1)") + f" --token hf_abc --key {tmp_path / 'secret'}"
+    assert HeldOut(ScoreCommand(command)).name == "score command judge it.py"
+    assert HeldOut(ScoreCommand("/opt/tools/lm_eval --token hf_abc {model}")).name == "score command lm_eval"
+    assert HeldOut(ScoreCommand("lm_eval {model}"), name="arc").name == "arc"
+
+
 def test_a_command_that_fails_is_an_error_with_its_last_words(
     tmp_path: Path, berts: list[Path], cache: PredictionCache
 ) -> None:

@@ -17,7 +17,8 @@ HIDDEN = 32
 
 
 def probed(*folders, base=None):
-    return probe(make_plan(open_ingredients([str(f) for f in folders], base=str(base) if base else None)))
+    ingredients = open_ingredients([str(f) for f in folders], base=str(base) if base else None)
+    return probe(make_plan(ingredients), ingredients.base)
 
 
 def tiny_bert(seed: int):

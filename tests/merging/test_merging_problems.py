@@ -156,25 +156,65 @@ def test_a_result_that_does_not_fit_the_output_dtype_says_so(tmp_path):
 
 def test_an_existing_folder_is_never_overwritten_unasked(tmp_path):
     folders = write_relatives(tmp_path / "in", 2)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "precious.txt").write_text("mine")
+    merge(plan_of(*folders), tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("of the first soup")
     with pytest.raises(InputError, match=r"exists; name another one or pass --overwrite"):
         merge(plan_of(*folders), tmp_path / "out")
-    assert (tmp_path / "out" / "precious.txt").read_text() == "mine"
+    assert (tmp_path / "out" / "notes.txt").exists()
     merge(plan_of(*folders), tmp_path / "out", overwrite=True)
-    assert not (tmp_path / "out" / "precious.txt").exists()
+    assert not (tmp_path / "out" / "notes.txt").exists()
     assert (tmp_path / "out" / "soup.json").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
 
 
-def test_an_output_that_is_an_ingredient_or_a_file_or_unwritable_is_refused(tmp_path):
-    folder = write_relatives(tmp_path, 1)[0]
+def test_what_is_no_result_of_a_merge_is_not_overwritten_even_when_asked(tmp_path):
+    folders = write_relatives(tmp_path / "in", 2)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds no soup.json.*--overwrite does not replace it"):
+        merge(plan_of(*folders), tmp_path / "thesis", overwrite=True)
+    assert (tmp_path / "thesis" / "precious.txt").read_text() == "mine"
+
+
+def test_a_folder_of_the_users_that_is_called_like_ours_is_left_alone(tmp_path):
+    folders = write_relatives(tmp_path / "in", 2)
+    (tmp_path / "out.replaced").mkdir()
+    (tmp_path / "out.replaced" / "precious.txt").write_text("mine")
+    for _ in range(2):
+        merge(plan_of(*folders), tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out.replaced" / "precious.txt").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out", "out.replaced"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="making symbolic links needs a privilege there")
+def test_an_output_behind_a_link_is_replaced_where_it_lies(tmp_path):
+    folders = write_relatives(tmp_path / "in", 2)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk", target_is_directory=True)
+    for _ in range(2):
+        merge(plan_of(*folders), tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "soup.json").exists()
+
+
+def test_an_output_around_or_inside_an_input_is_refused(tmp_path, monkeypatch):
+    folder = write_relatives(tmp_path / "runs", 1)[0]
+    (tmp_path / "runs" / "soup.json").write_text("{}")
+    data = tmp_path / "runs" / "held_out.csv"
+    data.write_text("text,label")
+    for out in (folder, tmp_path / "runs", folder / "soup"):
+        assert "lie in each other" in output_problems(out, True, [folder])[0]
+    assert "lie in each other" in output_problems(tmp_path / "runs", True, [data])[0]
+    monkeypatch.chdir(tmp_path / "runs")
+    assert "the folder you are in" in output_problems(tmp_path / "runs", True)[0]
+
+
+def test_an_output_that_is_a_file_or_beside_a_foreign_partial_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    assert "is one of the ingredients" in output_problems(folder, True, [folder])[0]
-    assert "is a file" in output_problems(tmp_path / "file", True, [])[0]
-    foreign = tmp_path / "new.partial"
-    foreign.mkdir()
-    assert "was not made by a merge" in output_problems(tmp_path / "new", False, [])[0]
+    assert "is a file" in output_problems(tmp_path / "file", True)[0]
+    assert "cannot be made" in output_problems(tmp_path / "file" / "soup", True)[0]
+    (tmp_path / "new.partial").mkdir()
+    assert "was not made by a merge" in output_problems(tmp_path / "new", False)[0]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file size limits are a POSIX feature")
@@ -244,3 +284,51 @@ def test_an_adapter_alone_is_named_as_such(tmp_path):
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(InputError, match="is a LoRA adapter"):
         open_ingredients([str(folder)])
+
+
+def test_names_in_the_record_are_unique_over_ingredients_and_base(tmp_path):
+    models = relatives(4)
+    folders = [
+        write_checkpoint(tmp_path / place, model)
+        for place, model in zip(("a/run", "b/run", "c/run-2", "d/run"), models, strict=True)
+    ]
+    record = merge(plan_of(*folders), tmp_path / "out")
+    names = [ingredient.name for ingredient in record.ingredients]
+    assert sorted(set(names)) == sorted(names)
+    assert "run-2" in names
+
+
+def test_a_base_that_the_method_does_not_need_lends_nothing_and_may_lack_the_head(tmp_path):
+    base, a, b = relatives(3)
+    for name in ("classifier.weight", "classifier.bias"):
+        del base[name]
+    config = CONFIG | {"architectures": ["BertModel"], "id2label": {"0": "LABEL_0", "1": "LABEL_1"}}
+    write_checkpoint(tmp_path / "base", base, config)
+    folders = [write_checkpoint(tmp_path / name, model) for name, model in (("a", a), ("b", b))]
+    ingredients = open_ingredients([str(folder) for folder in folders], base=str(tmp_path / "base"))
+    plan = make_plan(ingredients)
+    found = probe(plan, ingredients.base)
+    assert plan.problems == found.problems == found.warnings == ()
+    assert found.cosines.shape == (3, 3)
+    merge(plan, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["id2label"] == CONFIG["id2label"]
+
+
+def test_where_the_donor_once_lay_is_not_copied_into_the_config(tmp_path):
+    config = CONFIG | {"_name_or_path": "/home/somebody/secret"}
+    folders = [write_checkpoint(tmp_path / f"m{i}", model, config) for i, model in enumerate(relatives(2))]
+    merge(plan_of(*folders), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text()) == CONFIG
+
+
+def test_a_pickle_of_parameters_can_be_merged(tmp_path):
+    folders = []
+    for number, model in enumerate(relatives(2)):
+        folder = tmp_path / f"m{number}"
+        folder.mkdir()
+        parameters = {n: torch.nn.Parameter(t) if t.is_floating_point() else t for n, t in model.items()}
+        torch.save(parameters, folder / "pytorch_model.bin")
+        (folder / "config.json").write_text(json.dumps(CONFIG))
+        folders.append(folder)
+    merge(plan_of(*folders), tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").exists()

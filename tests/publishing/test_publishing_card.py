@@ -13,6 +13,7 @@ from hf_soup.publishing.architectures import USAGES
 from hf_soup.publishing.card_files import is_generated, marked
 from hf_soup.publishing.front_matter import split_front_matter
 from hf_soup.publishing.ingredient_cards import parse_card
+from hf_soup.publishing.private_names import without_names
 
 MIT = Licence("mit")
 
@@ -147,6 +148,34 @@ def test_a_private_name_is_nowhere_in_a_public_card():
     assert f"private-{ingredient(secret).fingerprint[:8]}" in card.content
     assert NAMES[3] in card.content
     assert secret in rendered(made, given, private=frozenset([secret]), name_private=True).content
+
+
+def test_two_commits_of_one_private_repository_have_names_of_their_own_in_the_selection_too():
+    first, second = (
+        ingredient("tester/run-0"),
+        ingredient("tester/run-1").model_copy(update={"name": "tester/run-0", "repo_id": "tester/run-0"}),
+    )
+    found = selection()
+    found["candidates"][1] |= {"name": "tester/run-0", "repo_id": "tester/run-0"}
+    made = record(ingredients=[first, second], parameters={"weight": [1.0, 1.0]}, selection=found)
+    shown = without_names(made, frozenset(["tester/run-0"]))
+    expected = [f"private-{one.fingerprint[:8]}" for one in (first, second)]
+    assert [one.name for one in shown.ingredients] == expected
+    assert [one["name"] for one in shown.selection["candidates"][:2]] == expected
+    assert "tester/run-0" not in shown.model_dump_json()
+
+
+def test_a_judge_without_rows_has_no_row_count():
+    found, chosen = evidence(), selection()
+    name = "score command judge.py"
+    found["sets"] = [{**found["sets"][0], "data": name, "rows": None}]
+    for row in found["rows"]:
+        row["results"] = {"held-out": {"value": 0.9, "low": None, "high": None, "n": 0}}
+    chosen["data"] = {"name": name, "rows": 0, "fingerprint": "ab" * 32, "task": None}
+    card = rendered(record(evidence=found, selection=chosen), repo_id="me/soup")
+    assert f"on `{name}`." in card.content
+    assert card.data.eval_results[0].dataset_name == f"{name} (held-out)"
+    assert "rows" not in str(card).replace("same rows", "")
 
 
 def test_a_name_that_begins_like_a_private_one_stays():

@@ -84,6 +84,21 @@ def test_a_vocabulary_that_knows_the_word_root_is_no_leak(folder, monkeypatch):
     assert len(leaks(folder)) == 1
 
 
+@pytest.mark.parametrize("home", ["/", ".", ""])
+def test_a_home_that_says_nothing_makes_no_leak_of_an_address(folder, monkeypatch, home):
+    monkeypatch.setattr(Path, "home", lambda: Path(home))
+    (folder / "README.md").write_text("https://pypi.org/project/hf-soup, ./runs and a/b\n")
+    assert leaks(folder) == []
+
+
+def test_no_home_at_all_makes_no_leak(folder, monkeypatch):
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert leaks(folder) == []
+
+
 def test_weights_and_pictures_are_not_read(folder):
     (folder / "model.safetensors").write_bytes(TOKEN.encode())
     (folder / "selection.png").write_bytes(TOKEN.encode())

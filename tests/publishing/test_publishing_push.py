@@ -12,7 +12,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from hf_soup.errors import HubError, InputError
-from hf_soup.publishing import push
+from hf_soup.publishing import push, verify
 
 pytestmark = pytest.mark.hub
 
@@ -210,6 +210,31 @@ def test_weights_of_an_earlier_model_do_not_stay_beside_the_new_ones(soup, api):
     assert not {"model-00001-of-00002.safetensors", "model.safetensors.index.json", "pytorch_model.bin"} & there
 
 
+LEFT_BEHIND = ("added_tokens.json", "chat_template.jinja", "modeling_x.py", "tf_model.h5", "1_Pooling/config.json")
+KEPT = ("training_args.bin", "onnx/model.onnx", "model-Q4.gguf", "scripts/train.py", "LICENSE", "notes.md")
+
+
+def test_whatever_would_be_loaded_with_the_new_weights_goes_and_is_named_and_the_result_is_verified(soup, api):
+    repo, said = unique("soup"), []
+    api.create_repo(repo)
+    for path in (*LEFT_BEHIND, *KEPT):
+        api.upload_file(repo_id=repo, path_or_fileobj=b"{}", path_in_repo=path)
+    push(soup, repo, warn=said.append)
+    there = set(tree(api, repo))
+    assert not set(LEFT_BEHIND) & there
+    assert set(KEPT) <= there
+    [removed] = [sentence for sentence in said if "removed by this push" in sentence]
+    assert all(path in removed for path in LEFT_BEHIND)
+    assert not any(path in removed for path in KEPT)
+    [kept] = [sentence for sentence in said if "leaves" in sentence]
+    assert "onnx/model.onnx, " in kept or ", onnx/model.onnx" in kept
+    assert "training_args.bin" not in kept
+    found = verify(repo)
+    assert found.exit_code == 0
+    assert {file.path for file in found.files} == {"onnx/model.onnx", "model-Q4.gguf"}  # said, and not counted
+    assert not any(file.counts for file in found.files)
+
+
 def test_a_gitignore_of_the_destination_does_not_leave_out_files(soup, api):
     repo = unique("soup")
     api.create_repo(repo)
@@ -265,6 +290,24 @@ def test_private_ingredients_are_nameless_in_a_public_repository(api, tmp_path):
     assert published["ingredients"][place]["repo_id"] is None
     assert published["ingredients"][place]["revision"] is None
     assert runs[1] not in ModelCard.load(repo).data.base_model
+
+
+def test_two_commits_of_one_private_repository_keep_apart_and_can_both_be_supplied(api, tmp_path):
+    runs = upload_runs(api, tmp_path, count=2, private=[0])
+    first = api.model_info(runs[0]).sha
+    api.upload_folder(repo_id=runs[0], folder_path=tmp_path / "source-1", allow_patterns="model.safetensors")
+    second = api.model_info(runs[0]).sha
+    folder = merged([f"{runs[0]}@{first}", f"{runs[0]}@{second}"], tmp_path / "soup")
+    repo = unique("soup")
+    push(folder, repo)
+    digests = {
+        one["revision"]: one["fingerprint"] for one in json.loads((folder / "soup.json").read_text())["ingredients"]
+    }
+    published = json.loads(downloaded(repo, "soup.json"))["ingredients"]
+    assert {one["name"] for one in published} == {f"private-{digest[:8]}" for digest in digests.values()}
+    assert len(digests) == len({one["name"] for one in published}) == 2
+    given = {f"private-{digest[:8]}": f"{runs[0]}@{revision}" for revision, digest in digests.items()}
+    assert verify(repo, ingredients=given).exit_code == 0
 
 
 @pytest.mark.parametrize("options", [{"name_private": True}, {"private": True}], ids=["named", "private destination"])

@@ -180,6 +180,15 @@ def test_a_changed_file_beside_the_weights_is_named(soup, runs, name):
     assert [file.path for file in found.files] == [name]
 
 
+def test_where_a_config_once_lay_does_not_count(soup, runs):
+    donor = json.loads((soup / "soup.json").read_text())["donor"]
+    for place, value in ((runs[donor], "/home/maria/runs/a"), (soup, "elsewhere")):
+        config = json.loads((place / "config.json").read_text())
+        (place / "config.json").write_text(json.dumps({**config, "_name_or_path": value}))
+        make_digests_fit(soup)
+        assert verify(soup, ingredients=given(runs)).files == ()
+
+
 def test_added_code_and_a_second_weight_file_are_named(soup, runs):
     (soup / "modeling_mine.py").write_text("import os\n")
     (soup / "adapter_model.safetensors").write_bytes(b"x")
@@ -302,6 +311,15 @@ def test_a_record_that_pins_a_branch_is_refused(api, tmp_path):
     edit_record(folder, ingredients=ingredients)
     with pytest.raises(InputError, match=r"does not pin .* to a commit"):
         verify(folder)
+
+
+@pytest.mark.parametrize("subfolder", ["../elsewhere", "runs/../..", "/etc", "a\\..\\b"])
+def test_a_record_whose_subfolder_leads_out_of_the_repository_is_refused(soup, runs, subfolder):
+    ingredients = json.loads((soup / "soup.json").read_text())["ingredients"]
+    ingredients[0] |= {"repo_id": "tester/run", "revision": "0" * 40, "subfolder": subfolder}
+    edit_record(soup, ingredients=ingredients)
+    with pytest.raises(InputError, match=r"soup\.json: The subfolder of 'run-\d' must be a path below"):
+        verify(soup, ingredients={name: run for name, run in given(runs).items() if name != ingredients[0]["name"]})
 
 
 @pytest.mark.hub

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hf_soup.errors import InputError
 from hf_soup.selection.greedy import greedy, random_order
+from hf_soup.selection.select import replay
 
 PAPER = Path(__file__).parents[3] / "shared" / "data" / "model-soups-paper"
 score_lists = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=1, max_size=8)
@@ -72,6 +73,18 @@ def test_a_candidate_without_a_score_is_rejected_and_none_at_all_is_an_error():
     assert greedy([math.nan, 0.4], lambda subset: 0.5).chosen == (1, 0)
     with pytest.raises(InputError, match="at least one model"):
         greedy([math.nan], lambda subset: 0.0)
+
+
+def test_a_log_with_a_model_that_gave_nan_replays():
+    document = {
+        "scores": [0.5, None],
+        "steps": [{"subset": [0], "score": 0.5}, {"subset": [0, 1], "score": None}],
+        "rule": ">=",
+        "order": "score",
+        "seed": None,
+        "maximise": True,
+    }
+    assert replay(document).chosen == (0,)
 
 
 def test_a_random_order_depends_on_the_seed_alone():
