@@ -96,6 +96,8 @@ def _parse_entry(name: str, entry: Any, where: str) -> tuple[TensorInfo, int, in
     numbers = (*shape, begin, end)
     if not all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers):
         raise InputError(f"{where}: tensor '{name}' has a shape or offsets that are no counts: {list(numbers)}.")
+    if any(number >= 2**63 for number in shape):
+        raise InputError(f"{where}: tensor '{name}' has a shape that no machine can hold: {list(shape)}.")
     nbytes = math.prod(shape) * ITEM_SIZE[dtype]
     if end - begin != nbytes:
         raise InputError(
