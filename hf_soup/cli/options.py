@@ -49,7 +49,7 @@ def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     wrong = [text for text in texts or [] if "=" not in text]
     if wrong:
         raise InputError([f"{option} {text}: write it as name=value." for text in wrong])
-    split = [tuple(text.split("=", 1)) for text in texts or []]
+    split = [(text.split("=", 1)[0], text.split("=", 1)[1]) for text in texts or []]
     names = [name for name, _ in split]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError([f"{option} {name}=…: is given twice." for name in twice])

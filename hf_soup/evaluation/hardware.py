@@ -101,7 +101,7 @@ class Hardware:
         result, failure = self.from_main(outcome)
         if failure is not None:
             raise failure
-        return result  # type: ignore[no-any-return]
+        return result
 
 
 def _transportable(error: Exception) -> Exception:

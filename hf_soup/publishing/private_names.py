@@ -27,7 +27,7 @@ def without_names(record: SoupRecord, hidden: frozenset[str]) -> SoupRecord:
     """Returns the record as it may be published when the repositories in `hidden` must not be named."""
     if not hidden:
         return record
-    replacements = {}
+    replacements: dict[str, str] = {}
     for name, repo_id, fingerprint in _named(record):
         if repo_id in hidden:
             alias = _alias(fingerprint)
