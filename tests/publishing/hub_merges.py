@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import HfApi
+from huggingface_hub.hf_api import RepoFile
 from tiny_checkpoints import relatives, write_checkpoint
 
 from hf_soup.merging import make_plan, merge, open_ingredients
@@ -52,9 +54,8 @@ def merged(models: Sequence[str | Path], out: Path, **options: Any) -> Path:
     cards = [load_card(model.folder) for model in plan.models]
 
     def finish(folder: Path, record: SoupRecord) -> None:
-        named = [one.name for one in record.ingredients]
-        assert named == [card.name for card in cards]
-        write_card(folder, record, cards)
+        named = [replace(card, name=one.name) for card, one in zip(cards, record.ingredients, strict=True)]
+        write_card(folder, record, named)
 
     merge(plan, out, finish=finish)
     return out
@@ -63,4 +64,5 @@ def merged(models: Sequence[str | Path], out: Path, **options: Any) -> Path:
 def tree(api: HfApi, repo_id: str, revision: str = "main") -> dict[str, str]:
     """Digests of the files at a revision, by path."""
     listed = api.list_repo_tree(repo_id, recursive=True, revision=revision)
-    return {one.path: one.lfs.sha256 if one.lfs else one.blob_id for one in listed}
+    files = [one for one in listed if isinstance(one, RepoFile)]
+    return {one.path: one.lfs.sha256 if one.lfs else one.blob_id for one in files}
