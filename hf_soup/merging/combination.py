@@ -9,7 +9,7 @@ from hf_soup.checkpoints import Checkpoint
 from hf_soup.checkpoints.dtypes import torch_dtype
 from hf_soup.errors import NonFiniteWeights
 from hf_soup.merging.tensors import MergedTensor, Rule
-from hf_soup.methods import MergeMethod
+from hf_soup.methods import MergeMethod, Place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,12 +62,12 @@ class Combination:
         ]
         wide = torch.float64 if any(block.dtype == torch.float64 for block in stored) else torch.float32
         blocks = [block.to(self.device, wide).reshape(shape) for block in stored]
-        arguments: list[Any] = [blocks]
+        base = None
         if self.method.needs_base:
             assert self.base is not None
-            base = self.base.read_span(str(tensor.base_source), start, stop)
-            arguments.insert(0, base.to(self.device, wide).reshape(shape))
-        merged: Tensor = self.method.combine(*arguments, **self.parameters)
+            base = self.base.read_span(str(tensor.base_source), start, stop).to(self.device, wide).reshape(shape)
+        place = Place(tensor.info.name, start, [model.fingerprint for model in self.models])
+        merged = self.method(blocks, base, None, place, self.parameters)
         out = merged.reshape(-1).to(torch_dtype(tensor.info.dtype)).cpu()
         # One sum is cheaper than a test of every element; it can only raise a false alarm, which is then looked into.
         if not torch.isfinite(out.sum(dtype=wide)):

@@ -20,7 +20,7 @@ def _check(parameters: dict[str, Any]) -> list[str]:
     return []
 
 
-@merge_method(elementwise=True, commutative=True, check=_check)
+@merge_method(commutative=True, check=_check)
 def linear(models: Sequence[Tensor], *, weight: PerModel[Finite] = 1.0, normalize: bool = True) -> Tensor:  # type: ignore[assignment]
     """Weighted average of the ingredients.
 

@@ -1,11 +1,14 @@
 """What a merge method is, and the table of all of them, made from their signatures.
 
-A method is a plain function. The registry reads from its signature, so that nobody writes it twice:
+A method is a plain function, always called by keyword. The registry reads from its signature, so that nobody writes it
+twice, what it is given and what can be set:
 
 - `models: Sequence[Tensor]`: the ingredients, blocks of one shape
-- `base: Tensor` before `models`: the method needs a base model
-- `x: PerModel[float] = 1.0`: one value per ingredient; a single value stands for all
-- `y: float = 0.5`: one value
+- `base: Tensor`: the method needs a base model, and this is its block
+- `survey: X`: what the decorator's `survey` function found out about the whole tensor, before any block is combined
+- `place: Place`: where the block lies, for methods that draw at random or look at positions
+- keyword-only `x: PerModel[float] = 1.0`: one value per ingredient; a single value stands for all
+- keyword-only `y: float = 0.5`: one value
 - `Annotated[float, Field(ge=0, le=1)]`: the allowed range, which the plan checks and `hf-soup methods` prints
 
 The docstring's first line is the help text; its `Source:` line goes into the model card.
@@ -21,7 +24,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from torch import Tensor
+
 from hf_soup.errors import InputError
+from hf_soup.methods.blocks import Granules, Place
 
 T = TypeVar("T")
 
@@ -42,6 +48,11 @@ class MergeMethod:
     needs_base: bool
     elementwise: bool
     """May be called on blocks of a tensor; otherwise it gets whole tensors."""
+    survey: Callable[..., Any] | None
+    """A first pass over a tensor, `survey(granules, **parameters)`; it may have the method's parameters that it names."""
+    needs_place: bool
+    exactly: int | None
+    """The number of models that it takes; None: any."""
     commutative: bool
     """The order of the ingredients means nothing, so the merge sorts them by fingerprint."""
     schema: type[BaseModel]
@@ -72,6 +83,8 @@ class MergeMethod:
         number of values.
         """
         problems: list[str] = []
+        if self.exactly is not None and n_models != self.exactly:
+            problems.append(f"method {self.name}: takes exactly {self.exactly} models, there are {n_models}.")
         values: dict[str, Any] = {}
         for name, value in given.items():
             if isinstance(value, Mapping):
@@ -99,6 +112,27 @@ class MergeMethod:
             raise InputError([f"method {self.name}: {problem}" for problem in found])
         return bound
 
+    def look(self, granules: Granules, parameters: Mapping[str, Any]) -> Any:
+        """Makes the survey of one tensor; None for a method without one. `parameters` as `bind` returns them."""
+        if self.survey is None:
+            return None
+        wanted = inspect.signature(self.survey).parameters
+        return self.survey(granules, **{name: value for name, value in parameters.items() if name in wanted})
+
+    def __call__(
+        self, models: Sequence[Tensor], base: Tensor | None, survey: Any, place: Place, parameters: Mapping[str, Any]
+    ) -> Tensor:
+        """Combines one block, giving the function what its signature asks for."""
+        given: dict[str, Any] = {"models": models, **parameters}
+        if self.needs_base:
+            given["base"] = base
+        if self.survey is not None:
+            given["survey"] = survey
+        if self.needs_place:
+            given["place"] = place
+        merged: Tensor = self.combine(**given)
+        return merged
+
     def _by_index(self, name: str, given: Mapping[int | None, Any], n_models: int, problems: list[str]) -> Any:
         if name not in self.per_model:
             problems.append(f"method {self.name}: {name} is one value for all models, not one per model.")
@@ -113,11 +147,17 @@ class MergeMethod:
 
 
 def merge_method(
-    *, elementwise: bool, commutative: bool, check: Check | None = None
+    *,
+    commutative: bool,
+    elementwise: bool = True,
+    survey: Callable[..., Any] | None = None,
+    exactly: int | None = None,
+    check: Check | None = None,
 ) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Registers a function as a merge method under its own name.
 
-    `check`: gets the bound parameters, returns problems that no single parameter's range can express.
+    `check`: gets the bound parameters, returns problems that no single parameter's range can express. `exactly`: how many
+    models it takes, None for any number. `survey`: a first pass over each tensor, see `hf_soup.methods.blocks`.
     """
 
     def register(combine: Callable[..., T]) -> Callable[..., T]:
@@ -136,6 +176,9 @@ def merge_method(
             combine=combine,
             needs_base="base" in signature and signature["base"].default is inspect.Parameter.empty,
             elementwise=elementwise,
+            survey=survey,
+            needs_place="place" in signature,
+            exactly=exactly,
             commutative=commutative,
             schema=create_model(combine.__name__, __config__=ConfigDict(extra="forbid"), **fields),
             per_model=per_model,
