@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-
 from torch import Tensor
 
 from hf_soup.errors import InputError
