@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ class Hardware:
 
         # Without an accelerator several processes find each other only if it is said that they run on CPUs.
         self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+        if self._accelerator.num_processes > 1:
+            atexit.register(_leave_group)
         self.device: torch.device = self._accelerator.device
         if device not in (None, "auto"):
             try:
@@ -102,6 +105,14 @@ class Hardware:
         if failure is not None:
             raise failure
         return result
+
+
+def _leave_group() -> None:
+    """A process that ends within its group can be torn down while threads of the group still run, and dies of it."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _transportable(error: Exception) -> Exception:

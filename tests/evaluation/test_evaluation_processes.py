@@ -44,7 +44,8 @@ def launched(tmp_path: Path, code: str, arguments: list[str]) -> None:
         "0",
         "--standalone",
     ]
-    subprocess.run([*launch, str(script), *arguments], check=True, capture_output=True, timeout=120)
+    done = subprocess.run([*launch, str(script), *arguments], check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-5000:]
 
 
 MAIN_FAILS = """
