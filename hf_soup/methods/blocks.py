@@ -30,8 +30,8 @@ class Granules(Protocol):
     """One tensor of all models, granule after granule, read as often as a survey asks for it.
 
     A granule is `(base, models)`: 1-D tensors on the CPU, float32 (float64 where an input is float64), GRANULE elements or
-    fewer at the end; base is None for a method without one. `models` is read when it is indexed or iterated, so that one
-    model at a time is in memory.
+    fewer at the end; base is None for a method without one. `models` is read when it is indexed or iterated, into a tensor
+    that the caller may change, so that one model at a time is in memory.
     """
 
     numel: int

@@ -51,12 +51,13 @@ class MergeMethod:
     """A first pass over a tensor, `survey(granules, **parameters)`; it may have the method's parameters that it names."""
     needs_place: bool
     exactly: int | None
-    """The number of models that it takes; None: any."""
+    """The number of models that it takes; None: any, from `at_least`."""
     commutative: bool
     """The order of the ingredients means nothing, so the merge sorts them by fingerprint."""
     schema: type[BaseModel]
     per_model: frozenset[str]
     check: Check | None
+    at_least: int = 1
 
     @property
     def summary(self) -> str:
@@ -84,6 +85,8 @@ class MergeMethod:
         problems: list[str] = []
         if self.exactly is not None and n_models != self.exactly:
             problems.append(f"method {self.name}: takes exactly {self.exactly} models, there are {n_models}.")
+        if n_models < self.at_least:
+            problems.append(f"method {self.name}: takes {self.at_least} models or more, there is {n_models}.")
         values: dict[str, Any] = {}
         for name, value in given.items():
             if isinstance(value, Mapping):
@@ -151,12 +154,14 @@ def merge_method(
     elementwise: bool = True,
     survey: Callable[..., Any] | None = None,
     exactly: int | None = None,
+    at_least: int = 1,
     check: Check | None = None,
 ) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Registers a function as a merge method under its own name.
 
     `check`: gets the bound parameters, returns problems that no single parameter's range can express. `exactly`: how many
-    models it takes, None for any number. `survey`: a first pass over each tensor, see `hf_soup.methods.blocks`.
+    models it takes, None for any number from `at_least`. `survey`: a first pass over each tensor, see
+    `hf_soup.methods.blocks`.
     """
 
     def register(combine: Callable[..., T]) -> Callable[..., T]:
@@ -182,6 +187,7 @@ def merge_method(
             schema=create_model(combine.__name__, __config__=ConfigDict(extra="forbid"), **fields),
             per_model=per_model,
             check=check,
+            at_least=at_least,
         )
         return combine
 

@@ -8,29 +8,40 @@ from typing import Annotated
 
 import pytest
 import torch
+from granules_in_memory import GranulesInMemory
 from pydantic import Field
 
 import hf_soup.methods.settings
 from hf_soup.errors import InputError
-from hf_soup.methods import METHODS, Finite, PerModel, merge_method, method_named
+from hf_soup.methods import GRANULE, METHODS, Finite, Granules, PerModel, Place, merge_method, method_named
 from hf_soup.methods.settings import parse_settings
 
 
 @pytest.fixture
 def example() -> Iterator[str]:
-    @merge_method(elementwise=True, commutative=False)
+    def largest(granules: Granules, density: list[float]) -> list[float]:
+        """Some number of the whole tensor for each model."""
+        sizes = [0.0] * granules.n_models
+        for index in range(len(granules)):
+            _, models = granules[index]
+            sizes = [max(size, float(x.abs().max()) * d) for size, x, d in zip(sizes, models, density, strict=True)]
+        return sizes
+
+    @merge_method(commutative=False, survey=largest, at_least=2)
     def example(
         base: torch.Tensor,
         models: Sequence[torch.Tensor],
+        survey: list[float],
+        place: Place,
         *,
         density: PerModel[Annotated[float, Field(ge=0, le=1)]] = 0.5,
         scale: Finite = 1.0,
     ) -> torch.Tensor:
-        """Returns the base.
+        """Returns the base and what else it was given.
 
         Source: nowhere.
         """
-        return base
+        return base + sum(survey) * scale + place.start
 
     yield "example"
     del METHODS["example"]
@@ -41,9 +52,42 @@ def test_everything_is_read_from_the_signature(example):
     assert method.needs_base
     assert method.per_model == {"density"}
     assert method.defaults == {"density": 0.5, "scale": 1.0}
-    assert method.summary == "Returns the base."
+    assert method.summary == "Returns the base and what else it was given."
     assert method.source == "nowhere."
-    assert not method_named("linear").needs_base
+    assert method.needs_place
+    assert method.elementwise
+    assert not method.commutative
+    linear = method_named("linear")
+    assert not linear.needs_base
+    assert not linear.needs_place
+    assert linear.survey is None
+
+
+def test_a_survey_gets_the_parameters_that_it_names_and_the_method_what_it_asks_for(example):
+    method = method_named(example)
+    models = [torch.tensor([1.0, -4.0]), torch.tensor([2.0, 1.0])]
+    parameters = method.bind(2, {"density": [1.0, 0.5], "scale": 10})
+    survey = method.look(GranulesInMemory(torch.zeros(2), models), parameters)
+    assert survey == [4.0, 1.0]
+    place = Place("layer.weight", GRANULE, ["a", "b"])
+    result = method(models, torch.tensor([0.5, 0.0]), survey, place, parameters)
+    assert result.tolist() == [50.5 + GRANULE, 50.0 + GRANULE]
+    assert method_named("linear").look(GranulesInMemory(None, models), {}) is None
+
+
+def test_the_number_of_models_is_checked(example):
+    with pytest.raises(InputError, match="method example: takes 2 models or more, there is 1"):
+        method_named(example).bind(1, {})
+    with pytest.raises(InputError, match="method slerp: takes exactly 2 models, there are 3"):
+        method_named("slerp").bind(3, {})
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_names_its_paper_and_has_a_line_of_help(name):
+    method = method_named(name)
+    assert method.summary.endswith(".")
+    assert "arXiv" in method.source or "SIGGRAPH" in method.source
+    assert set(method.bind(2, {})) == set(method.defaults)
 
 
 def test_one_value_stands_for_all_models_and_some_can_be_named(example):
