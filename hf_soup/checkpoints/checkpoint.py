@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,9 @@ class Checkpoint(ABC):
     """How messages name it, e.g. `me/run-1@4f1c2ab`."""
     config: dict[str, Any]
     """The parsed config.json, {} when there is none."""
+    streams = False
+    """Whether weights come over the network at every read, so that few large reads in file order are cheap and many
+    small ones are not (see RemoteCheckpoint)."""
 
     @property
     @abstractmethod
@@ -71,6 +75,17 @@ class Checkpoint(ABC):
     @abstractmethod
     def side_folder(self) -> Path:
         """A local folder with config.json, tokenizer and processor files (weights need not be in it)."""
+
+    def filler(self, name: str) -> Callable[[int, memoryview], None] | None:
+        """Returns a function (start, buffer) that fills a buffer with the stored bytes from element `start` on.
+
+        For a tensor that is read in many small blocks: what does not change from block to block is found once. None where
+        the tensor is not bytes that lie somewhere. The function raises what `read_span` raises.
+        """
+        return None
+
+    def will_read(self, name: str, start: int, stop: int) -> None:  # noqa: B027
+        """Says that these elements are read soon, so that a disk can begin; a source that cannot use it does nothing."""
 
     def read(self, name: str) -> Tensor:
         """Returns the whole tensor on the CPU, in its stored dtype and shape."""

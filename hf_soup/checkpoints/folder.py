@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hf_soup.checkpoints.backoff import Backoff
 from hf_soup.checkpoints.hub_errors import hub_errors
 from hf_soup.checkpoints.reference import PinnedRef
+from hf_soup.checkpoints.remote_file import RemoteFile
 from hf_soup.errors import HubError, InputError, SoupError
 
 _WORTH_A_BAR = 8 * 2**20  # a few small files come and go faster than a bar can be read
@@ -81,12 +83,20 @@ class LocalFolder(ModelFolder):
 class HubFolder(ModelFolder):
     """A commit on the Hub, or one subfolder of it. Files come into the ordinary cache of huggingface_hub."""
 
-    def __init__(self, ref: PinnedRef, token: str | bool | None = None, cache_dir: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        ref: PinnedRef,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
         assert ref.repo_id is not None
         assert ref.revision is not None
         self.ref = ref
         self.token = token
         self.cache_dir = cache_dir
+        self.backoff = backoff or Backoff()
+        self._remote: dict[str, RemoteFile] = {}
         self._prefix = f"{ref.subfolder}/" if ref.subfolder else ""
 
     @cached_property
@@ -161,29 +171,24 @@ class HubFolder(ModelFolder):
         if (cached := self._cached(path)) is not None:
             with cached.open("rb") as file:
                 return file.read(nbytes)
-        nbytes = min(nbytes, self.files[path].size)
-        if nbytes == 0:
-            return b""
-        return self._read_range(path, nbytes)
+        buffer = bytearray(min(nbytes, self.files[path].size))
+        self.remote_file(path).read_into(0, memoryview(buffer))
+        return bytes(buffer)
 
-    def _read_range(self, path: str, nbytes: int) -> bytes:
-        from huggingface_hub import constants, hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
+    def remote_file(self, path: str) -> RemoteFile:
+        """Returns the file for reading by ranges; the same object every time, so that its location is asked for once."""
+        from huggingface_hub import hf_hub_url
 
-        url = hf_hub_url(str(self.ref.repo_id), self._prefix + path, revision=self.ref.revision)
-        headers = {**build_hf_headers(token=self.token), "Range": f"bytes=0-{nbytes - 1}"}
-        with hub_errors(self.ref.label):
-            response = http_backoff(
-                "GET", url, headers=headers, follow_redirects=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
+        if path not in self._remote:
+            made = RemoteFile(
+                hf_hub_url(str(self.ref.repo_id), self._prefix + path, revision=self.ref.revision),
+                size=self.files[path].size,
+                where=f"{path} of {self.ref.label}",
+                token=self.token,
+                backoff=self.backoff,
             )
-            hf_raise_for_status(response)
-        head = response.content
-        if len(head) != nbytes:
-            raise HubError(
-                f"{self.ref.label}: {path}: asked for the first {nbytes} bytes, the server sent {len(head)} "
-                f"with status {response.status_code}; run the command again."
-            )
-        return head
+            self._remote.setdefault(path, made)  # two threads may ask for it at once
+        return self._remote[path]
 
     def _cached(self, path: str) -> Path | None:
         from huggingface_hub import try_to_load_from_cache

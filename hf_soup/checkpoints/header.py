@@ -17,6 +17,7 @@ from hf_soup.errors import InputError
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the reference implementation
 FIRST_READ_BYTES = 65_536  # enough for most headers, in one request
+_SMALL_FILE_BYTES = 32_000_000  # where a second request for the header would weigh as much as one for the weights
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def read_header(folder: ModelFolder, path: str) -> Header:
     """Reads and checks the header of a file, locally or by one or two range requests. Raises InputError."""
     where = f"{path} of {folder.ref.label}"
     size = folder.files[path].size
-    head = folder.read_head(path, FIRST_READ_BYTES)
+    head = folder.read_head(path, FIRST_READ_BYTES if size > _SMALL_FILE_BYTES else 4 * FIRST_READ_BYTES)
     if len(head) < 8:
         raise InputError(f"{where}: has {size} bytes and is no safetensors file; download or save it again.")
     length = int.from_bytes(head[:8], "little")

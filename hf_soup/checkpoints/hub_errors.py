@@ -49,13 +49,14 @@ def hub_errors(label: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no"
         raise HubError(
-            f"{label}: the Hub answered with status {status} ({_first_line(error)}); run the command again."
+            f"{label}: the Hub answered with status {status} ({first_line(error)}); run the command again."
         ) from error
     except transport_error as error:
         raise HubError(
-            f"{label}: the connection to the Hub failed ({_first_line(error)}); run the command again."
+            f"{label}: the connection to the Hub failed ({first_line(error)}); run the command again."
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Returns the message's first line, or the error's kind where it has no message."""
     return str(error).strip().split("\n")[0] or type(error).__name__

@@ -39,6 +39,11 @@ class PositionedFile:
             done += count
         return done
 
+    def will_read(self, offset: int, size: int) -> None:
+        """Lets the system read ahead, where it can be told to (Linux)."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+
     def write_at(self, offset: int, buffer: memoryview) -> None:
         """Writes the whole buffer at `offset`. Raises OSError, e.g. when the disk is full."""
         done = 0

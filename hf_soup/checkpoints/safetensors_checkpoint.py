@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from hf_soup.checkpoints.folder import ModelFolder, StoredFile
 from hf_soup.checkpoints.header import Header, read_header
 from hf_soup.checkpoints.positioned_file import PositionedFile
 from hf_soup.checkpoints.side_files import side_files
+from hf_soup.checkpoints.spans import Span
 from hf_soup.checkpoints.weight_files import WeightFiles, read_config
 from hf_soup.errors import InputError, SoupError
 
@@ -63,7 +65,7 @@ class StoredCheckpoint(Checkpoint):
     @cached_property
     def fingerprint(self) -> str:
         """From the Hub's file digests where it gives them; else from the tensor table and samples of every tensor."""
-        return self._hub_digest or self._sampled_digest()
+        return self._hub_digest or self.sampled_digest()
 
     @property
     def identity(self) -> str:
@@ -74,7 +76,7 @@ class StoredCheckpoint(Checkpoint):
         changes = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
         return hashlib.sha256(repr((self.fingerprint, changes)).encode()).hexdigest()
 
-    def _sampled_digest(self) -> str:
+    def sampled_digest(self) -> str:
         """A digest that does not depend on the sharding: head, middle and tail of every tensor."""
         digest = hashlib.sha256()
         for name in self.names():
@@ -118,6 +120,11 @@ class SafetensorsCheckpoint(StoredCheckpoint):
     def file_of(self, name: str) -> str:
         return self._home[name]
 
+    def span_of(self, name: str, start: int, stop: int) -> Span:
+        """Returns where elements [start, stop) of the flattened tensor lie."""
+        width, path = ITEM_SIZE[self.info(name).dtype], self._home[name]
+        return Span(path, self._headers[path].offsets[name] + start * width, (stop - start) * width)
+
     def read_span(self, name: str, start: int, stop: int, out: Tensor | None = None) -> Tensor:
         import torch
 
@@ -128,6 +135,23 @@ class SafetensorsCheckpoint(StoredCheckpoint):
             self._read_into(name, start, out.view(torch.uint8).numpy().data)
         return out
 
+    def filler(self, name: str) -> Callable[[int, memoryview], None] | None:
+        if self.streams:
+            return None
+        span, width = self.span_of(name, 0, 0), ITEM_SIZE[self.info(name).dtype]
+        file = self._file(span.path)
+
+        def fill(start: int, buffer: memoryview) -> None:
+            if file.read_into(span.offset + start * width, buffer) != len(buffer):
+                raise SoupError(self._cut_short(span.path, name))
+
+        return fill
+
+    def will_read(self, name: str, start: int, stop: int) -> None:
+        if not self.streams:
+            span = self.span_of(name, start, stop)
+            self._file(span.path).will_read(span.offset, span.length)
+
     def read_bytes(self, name: str, start: int, stop: int) -> bytes:
         buffer = bytearray((stop - start) * ITEM_SIZE[self.info(name).dtype])
         if buffer:
@@ -135,13 +159,18 @@ class SafetensorsCheckpoint(StoredCheckpoint):
         return bytes(buffer)
 
     def _read_into(self, name: str, start: int, buffer: memoryview) -> None:
-        path = self._home[name]
-        offset = self._headers[path].offsets[name] + start * ITEM_SIZE[self.info(name).dtype]
-        if self._file(path).read_into(offset, buffer) != len(buffer):
-            raise SoupError(
-                f"{path} of {self.label}: ends inside tensor '{name}', although it was whole when its header was read; "
-                "was it changed meanwhile?"
-            )
+        span = self.span_of(name, start, start + len(buffer) // ITEM_SIZE[self.info(name).dtype])
+        if self._read_at(span, buffer) != len(buffer):
+            raise SoupError(self._cut_short(span.path, name))
+
+    def _cut_short(self, path: str, name: str) -> str:
+        return (
+            f"{path} of {self.label}: ends inside tensor '{name}', although it was whole when its header was read; "
+            "was it changed meanwhile?"
+        )
+
+    def _read_at(self, span: Span, buffer: memoryview) -> int:
+        return self._file(span.path).read_into(span.offset, buffer)
 
     def _file(self, path: str) -> PositionedFile:
         with self._opening:

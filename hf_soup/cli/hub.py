@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ def serve(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 is any free one.")] = 0,
     xet: Annotated[bool, typer.Option("--xet", help="Serve large files through hf_xet's local store.")] = False,
+    latency: Annotated[str, typer.Option(help="Time that every request waits for its answer, such as 50ms.")] = "0ms",
 ) -> None:
     """Serve until Ctrl-C; prints `export NAME=value` lines for a client."""
     import signal
@@ -30,7 +32,7 @@ def serve(
     from hf_soup.localhub import LocalHub
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a service manager ends it as Ctrl-C does
-    server = LocalHub(root, port, xet=xet)
+    server = LocalHub(root, port, xet=xet, latency_s=_seconds(latency))
     try:
         server.start()
         for name, value in server.environment().items():
@@ -41,3 +43,13 @@ def serve(
         pass  # the normal end of a server
     finally:
         server.stop()
+
+
+def _seconds(text: str) -> float:
+    """Seconds of "50ms" or "0.05s"."""
+    from hf_soup.errors import InputError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s)", text.strip())
+    if match is None:
+        raise InputError(f"--latency {text}: write a time with its unit, such as 50ms or 0.05s.")
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)

@@ -38,6 +38,8 @@ class Application:
         record = self._record(request)
         self._requests.add(record)
         send = _recorded(record, send)
+        if self._hub.latency_s:
+            await asyncio.sleep(self._hub.latency_s)
         fault = self._faults.take(record.method, record.path, record.query)
         if fault is None:
             await (await self._respond(request, record))(scope, receive, send)
@@ -49,6 +51,9 @@ class Application:
                 pass
             await JSONResponse({"error": "Injected fault"}, fault.status, fault.headers)(scope, receive, send)
             return
+        if fault.ignore_range:
+            scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"range"]}
+            request = Request(scope, receive)
         if fault.drop is not True:
             spoiled = SpoiledSend(fault, send, transport)
             await (await self._respond(request, record))(scope, receive, spoiled)

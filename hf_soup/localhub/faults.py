@@ -20,6 +20,9 @@ class Fault:
     drop: Drop
     truncate: int | None
     slow: float | None
+    stall: int | None
+    reset: int | None
+    ignore_range: bool
     headers: dict[str, str]
     times: int | None
     skip: int
@@ -34,6 +37,7 @@ class Faults:
     >>> hub.faults.add("/commit/", "POST", drop="response")           # the commit is made, its answer is lost
     >>> hub.faults.add("/resolve/", "GET", status=429, headers={"Retry-After": "1"}, times=2)
     >>> hub.faults.add(r"safetensors$", truncate=1000, times=None)    # every such body ends after 1000 bytes
+    >>> hub.faults.add("^/models/", headers={"Content-Range": "bytes 0-9/10"})     # an answer that says what is not so
     """
 
     def __init__(self) -> None:
@@ -49,6 +53,9 @@ class Faults:
         drop: Drop = False,
         truncate: int | None = None,
         slow: float | None = None,
+        stall: int | None = None,
+        reset: int | None = None,
+        ignore_range: bool = False,
         headers: dict[str, str] | None = None,
         times: int | None = 1,
         skip: int = 0,
@@ -63,12 +70,33 @@ class Faults:
                 connection without answering.
             truncate: send only so many bytes of the body, then close the connection.
             slow: send the body at so many bytes a second.
+            stall: send only so many bytes of the body, then nothing more, with the connection open.
+            reset: send only so many bytes of the body, then reset the connection (RST).
+            ignore_range: answer with the whole file and status 200, whatever range is asked for.
+            headers: with `status`, headers of that answer; alone, they take the place of the ordinary answer's.
             times: how many requests to change; None is all.
             skip: how many matching requests to let pass first.
         """
-        if sum(choice is not None and choice is not False for choice in (status, drop, truncate, slow)) != 1:
-            raise ValueError("Give exactly one of status, drop, truncate and slow.")
-        fault = Fault(re.compile(path), method, status, drop, truncate, slow, dict(headers or {}), times, skip)
+        ways = (status, drop, truncate, slow, stall, reset, ignore_range)
+        chosen = sum(way is not None and way is not False for way in ways)
+        if chosen > 1 or (chosen == 0 and not headers):
+            raise ValueError(
+                "Give exactly one of status, drop, truncate, slow, stall, reset and ignore_range, or headers alone."
+            )
+        fault = Fault(
+            re.compile(path),
+            method,
+            status,
+            drop,
+            truncate,
+            slow,
+            stall,
+            reset,
+            ignore_range,
+            dict(headers or {}),
+            times,
+            skip,
+        )
         with self._lock:
             self._faults.append(fault)
         return fault

@@ -53,17 +53,25 @@ class Record:
 
 class RequestLog:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._grown = threading.Condition()
         self._records: list[Record] = []
 
     def add(self, record: Record) -> None:
-        with self._lock:
+        with self._grown:
             self._records.append(record)
+            self._grown.notify_all()
+
+    def wait_for(self, count: int, origin: Origin | None, patience_s: float) -> bool:
+        """Whether so many requests (to that origin) have arrived, waiting for them at most so long."""
+        with self._grown:
+            return self._grown.wait_for(
+                lambda: sum(origin in (None, record.origin) for record in self._records) >= count, patience_s
+            )
 
     def read(self) -> list[Request]:
-        with self._lock:
+        with self._grown:
             return [Request(**vars(record)) for record in self._records]
 
     def clear(self) -> None:
-        with self._lock:
+        with self._grown:
             self._records.clear()

@@ -19,7 +19,7 @@ from hf_soup.errors import SoupError
 from hf_soup.localhub.accounts import OWNER, READER, Role, User
 from hf_soup.localhub.application import TRANSPORT, Application
 from hf_soup.localhub.faults import Faults
-from hf_soup.localhub.log import Request, RequestLog
+from hf_soup.localhub.log import Origin, Request, RequestLog
 from hf_soup.localhub.state import HubState
 from hf_soup.localhub.xet import XetStore
 
@@ -43,6 +43,7 @@ class LocalHub:
         lfs_threshold: bytes; larger files are large files (LFS) whatever their name.
         multipart_chunk: bytes; larger LFS uploads come in parts of this size, None: never.
         page_size: rows of a page of a listing (tree, commits, models).
+        latency_s: seconds that every request waits before it is answered, each on its own, as a distant Hub's would.
 
     Two origins are served: `endpoint` and `cdn` (another name and port). Large files travel through the CDN on signed
     addresses, and a token that reaches it is refused, as object stores do. `requests` tells what came to which.
@@ -60,6 +61,7 @@ class LocalHub:
         lfs_threshold: int = 10 << 20,
         multipart_chunk: int | None = None,
         page_size: int = 1000,
+        latency_s: float = 0.0,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="hf-soup-hub-") if root is None else None
         self.root = Path(self._temporary.name if self._temporary else os.fspath(root or ""))
@@ -68,7 +70,7 @@ class LocalHub:
         self.faults = Faults()
         try:
             store = XetStore(self.root / "xet") if xet else None
-            self._hub = HubState(self.root, lfs_threshold, multipart_chunk, page_size, store)
+            self._hub = HubState(self.root, lfs_threshold, multipart_chunk, page_size, store, latency_s)
         except OSError as error:
             raise SoupError(f"The folder {self.root} cannot hold a hub ({error.strerror}); choose another.") from None
         self._server: uvicorn.Server | None = None
@@ -119,7 +121,7 @@ class LocalHub:
         """Stop, read everything from disk again, and serve on the same port."""
         self._halt()
         old = self._hub
-        self._hub = HubState(self.root, old.lfs_threshold, old.multipart_chunk, old.page_size, old.xet)
+        self._hub = HubState(self.root, old.lfs_threshold, old.multipart_chunk, old.page_size, old.xet, old.latency_s)
         return self.start()
 
     def _halt(self) -> None:
@@ -144,6 +146,19 @@ class LocalHub:
     def cdn(self) -> str:
         """The other origin; its port changes with every start."""
         return self._hub.cdn
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds that a request waits before it is answered; may be set while the hub runs."""
+        return self._hub.latency_s
+
+    @latency_s.setter
+    def latency_s(self, seconds: float) -> None:
+        self._hub.latency_s = seconds
+
+    def expire_locations(self) -> None:
+        """Make every signed address that was given out so far a 403, as if its time were over."""
+        self._hub.signer.expire_all()
 
     @property
     def token(self) -> str:
@@ -171,6 +186,10 @@ class LocalHub:
     def requests(self) -> list[Request]:
         """All requests since the start or `clear_requests`, in the order of their arrival."""
         return self._log.read()
+
+    def wait_for_requests(self, count: int, origin: Origin | None = None, patience_s: float = _PATIENCE) -> bool:
+        """Returns True once so many requests (to that origin) are in the log, False when they do not come in time."""
+        return self._log.wait_for(count, origin, patience_s)
 
     def clear_requests(self) -> None:
         self._log.clear()

@@ -19,10 +19,15 @@ class Signer:
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
+        self._epoch = 0
+
+    def expire_all(self) -> None:
+        """Ends the validity of every address that was signed so far."""
+        self._epoch += 1
 
     def sign(self, origin: str, path: str, **extra: str) -> str:
         """The address of `path` on `origin`; `extra` query parameters are signed too."""
-        query = {**extra, "Expires": str(int(time.time()) + LIFETIME)}
+        query = {**extra, "Expires": str(int(time.time()) + LIFETIME), "Epoch": str(self._epoch)}
         signature = self._signature(path, query)
         return f"{origin}{quote(path)}?{urlencode({**query, 'Signature': signature})}"
 
@@ -32,7 +37,7 @@ class Signer:
         expected = self._signature(path, signed)
         if not hmac.compare_digest(expected, query.get("Signature", "")):
             raise forbidden("SignatureDoesNotMatch")
-        if int(signed["Expires"]) < time.time():
+        if int(signed["Expires"]) < time.time() or int(signed["Epoch"]) < self._epoch:
             raise forbidden("Request has expired")
 
     def _signature(self, path: str, query: Mapping[str, str]) -> str:

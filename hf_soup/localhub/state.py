@@ -19,6 +19,7 @@ class HubState:
     multipart_chunk: int | None  # bytes; larger uploads come in parts of this size, None: never
     page_size: int
     xet: XetStore | None
+    latency_s: float = 0.0  # from the arrival of a request to the start of its answer
     endpoint: str = ""
     cdn: str = ""
     signer: Signer = field(default_factory=Signer)

@@ -3,17 +3,22 @@
 A soup of unrelated models gives chance accuracy without any error. Cosines of raw matrices separate relatives from
 strangers without overlap (measured on MiniLM: relatives ≥ 0.92 even with absurd learning rates, strangers |cos| < 0.05);
 those of vectors do not (LayerNorm gains of strangers: 0.99), so vectors and embeddings are left out.
+
+From models that are streamed it takes a few long spans instead of many short ones, since each span is a request there;
+whether two of them are the same is then told by the Hub's digests too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_soup.checkpoints import Checkpoint
+from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
 from hf_soup.merging.compatibility import label_names
 from hf_soup.merging.plan import Plan
 from hf_soup.merging.tensors import MergedTensor, Rule
@@ -26,6 +31,30 @@ _MATRICES = 64
 _SPANS = 4
 _SPAN_ELEMENTS = 4_096
 _GLANCE = 256
+_STREAMED_MATRICES = 6
+_STREAMED_HEADS = 2
+_STREAMED_ELEMENTS = 65_536
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Elements of one tensor to compare, the same in every model."""
+
+    tensor: MergedTensor
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """`glances`: vectors and embeddings, which say nothing of ancestry; but a model may differ in nothing else."""
+
+    body: tuple[_Look, ...]
+    heads: tuple[_Look, ...]
+    glances: tuple[_Look, ...]
+
+    @property
+    def all(self) -> tuple[_Look, ...]:
+        return (*self.body, *self.heads, *self.glances)
 
 
 @dataclass(frozen=True)
@@ -44,35 +73,82 @@ class Probe:
 
 
 def probe(plan: Plan, base: Checkpoint | None = None) -> Probe:
-    """Samples at most 16 MiB of each model and compares all pairs. The weights must be on this disk.
+    """Samples at most 16 MiB of each model and compares all pairs. Weights must be on this disk, or be streamed.
 
     `base`: the pre-trained model, where the plan's method does not need it; it may lack tensors, such as the head.
     """
     base = plan.base or base
     readers: Sequence[Checkpoint] = [*plan.models, *([base] if base is not None else [])]
     labels = tuple(reader.label for reader in readers)
-    heads = [tensor for tensor in plan.tensors if _is_head(tensor, plan)]
-    matrices = _spread([t for t in plan.tensors if _is_body_matrix(t) and t not in heads], _MATRICES)
     budget = _Budget(MAX_BYTES)
     problems: list[str] = []
     identical = np.ones((len(readers), len(readers)), dtype=bool)
-    body = [_compare(tensor, readers, budget, identical, problems) for tensor in matrices]
-    head = [_compare(tensor, readers, budget, identical, problems) for tensor in heads]
-    # Vectors and embeddings say nothing of ancestry, but a model may differ from another in nothing else.
-    looked_at = {tensor.info.name for tensor in [*matrices, *heads]}
-    for tensor in plan.tensors:
-        if tensor.rule is Rule.COMBINE and tensor.info.name not in looked_at:
-            _compare(tensor, readers, budget, identical, problems, spans=[(0, min(_GLANCE, tensor.info.numel))])
+    with ExitStack() as stack:
+        looks = _looks(plan)
+        streamed = [(index, reader) for index, reader in enumerate(readers) if isinstance(reader, RemoteCheckpoint)]
+        if not all(reader.can_hold(_asked(looks, plan, readers, index)) for index, reader in streamed):
+            looks = _few_looks(plan)
+            identical &= _equal_fingerprints(readers)
+        for index, reader in streamed:
+            stack.enter_context(reader.hold(_asked(looks, plan, readers, index)))
+        body = [_compare(look, readers, budget, identical, problems) for look in looks.body]
+        head = [_compare(look, readers, budget, identical, problems) for look in looks.heads]
+        for look in looks.glances:
+            _compare(look, readers, budget, identical, problems)
+        copies = _different_copies(plan)
     cosines = _median(body) if body else np.ones_like(identical, dtype=np.float64)
     head_cosines = _median(head) if head else None
     models = len(plan.models)
     problems += _strangers(labels, cosines) if body else []
     problems += _duplicates(labels[:models], identical)
-    problems += _different_copies(plan)
+    problems += copies
     warnings = _untrained(labels, identical) if base is not None else []
     if head_cosines is not None:
         warnings += _different_heads(labels[:models], head_cosines)
     return Probe(labels, cosines, head_cosines, budget.spent, tuple(dict.fromkeys(problems)), tuple(warnings))
+
+
+def _looks(plan: Plan) -> _Looks:
+    heads, matrices = _heads_and_matrices(plan)
+    chosen = _spread(matrices, _MATRICES)
+    looked_at = {tensor.info.name for tensor in [*chosen, *heads]}
+    others = [t for t in plan.tensors if t.rule is Rule.COMBINE and t.info.name not in looked_at]
+    return _Looks(
+        tuple(_Look(tensor, _spans(tensor.info.numel)) for tensor in chosen),
+        tuple(_Look(tensor, _spans(tensor.info.numel)) for tensor in heads),
+        tuple(_Look(tensor, ((0, min(_GLANCE, tensor.info.numel)),)) for tensor in others),
+    )
+
+
+def _few_looks(plan: Plan) -> _Looks:
+    """One span of each of a few matrices, spread over the depth: as many requests as a streamed model may take."""
+    heads, matrices = _heads_and_matrices(plan)
+    return _Looks(
+        tuple(_Look(tensor, _middle(tensor.info.numel)) for tensor in _spread(matrices, _STREAMED_MATRICES)),
+        tuple(_Look(tensor, _middle(tensor.info.numel)) for tensor in heads[:_STREAMED_HEADS]),
+        (),
+    )
+
+
+def _heads_and_matrices(plan: Plan) -> tuple[list[MergedTensor], list[MergedTensor]]:
+    heads = [tensor for tensor in plan.tensors if _is_head(tensor, plan)]
+    return heads, [tensor for tensor in plan.tensors if _is_body_matrix(tensor) and tensor not in heads]
+
+
+def _asked(looks: _Looks, plan: Plan, readers: Sequence[Checkpoint], index: int) -> list[tuple[str, int, int]]:
+    """What will be read of one model; tensors that are copied are compared as a whole."""
+    copies = tuple(_Look(t, ((0, t.info.numel),)) for t in plan.tensors if t.rule is Rule.COPY)
+    return [
+        (_sources(look.tensor)[index], start, stop)
+        for look in (*looks.all, *copies)
+        if index < len(_holders(look.tensor, readers))
+        for start, stop in look.spans
+    ]
+
+
+def _equal_fingerprints(readers: Sequence[Checkpoint]) -> NDArray[np.bool_]:
+    found = [reader.fingerprint for reader in readers]
+    return np.array([[one == other for other in found] for one in found], dtype=bool)
 
 
 class _Budget:
@@ -90,12 +166,11 @@ class _Budget:
 
 
 def _compare(
-    tensor: MergedTensor,
+    look: _Look,
     readers: Sequence[Checkpoint],
     budget: _Budget,
     identical: NDArray[np.bool_],
     problems: list[str],
-    spans: list[tuple[int, int]] | None = None,
 ) -> NDArray[np.float64] | None:
     """Returns the cosines of all pairs on a sample of one tensor; notes identity, NaN and zeros on the way.
 
@@ -103,9 +178,9 @@ def _compare(
     """
     import torch
 
+    tensor, spans = look.tensor, look.spans
     everybody, readers = len(readers), _holders(tensor, readers)
-    sources = [*tensor.sources, tensor.base_source or tensor.info.name][: len(readers)]
-    spans = spans or _spans(tensor.info.numel)
+    sources = _sources(tensor)[: len(readers)]
     infos = [reader.info(source) for reader, source in zip(readers, sources, strict=True)]
     width = max(info.nbytes // max(1, info.numel) for info in infos)
     if not budget.grants(sum(stop - start for start, stop in spans) * width):
@@ -138,6 +213,11 @@ def _compare(
     return cosines
 
 
+def _sources(tensor: MergedTensor) -> list[str]:
+    """Its name in every model and, last, in the base."""
+    return [*tensor.sources, tensor.base_source or tensor.info.name]
+
+
 def _holders(tensor: MergedTensor, readers: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
     """The models, and the base after them if it has this tensor in this shape."""
     if len(readers) == len(tensor.sources):
@@ -159,12 +239,19 @@ def _median(cosines: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64
     return np.nanmedian(np.where(np.isnan(stacked).all(axis=0), 1.0, stacked), axis=0)
 
 
-def _spans(numel: int) -> list[tuple[int, int]]:
+def _spans(numel: int) -> tuple[tuple[int, int], ...]:
     """Up to four spans spread over a flattened tensor; the whole of a small one."""
     if numel <= _SPANS * _SPAN_ELEMENTS:
-        return [(0, numel)]
+        return ((0, numel),)
     step = (numel - _SPAN_ELEMENTS) // (_SPANS - 1)
-    return [(i * step, i * step + _SPAN_ELEMENTS) for i in range(_SPANS)]
+    return tuple((i * step, i * step + _SPAN_ELEMENTS) for i in range(_SPANS))
+
+
+def _middle(numel: int) -> tuple[tuple[int, int], ...]:
+    """One long span in the middle of a flattened tensor; the whole of a small one."""
+    count = min(numel, _STREAMED_ELEMENTS)
+    start = (numel - count) // 2
+    return ((start, start + count),)
 
 
 def _spread(tensors: list[MergedTensor], count: int) -> list[MergedTensor]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
@@ -82,6 +84,62 @@ def test_a_truncated_body_ends_early_though_its_length_says_otherwise(
         wire("GET", address, token=None)
     assert len(failure.value.partial) == 1000
     assert hub.requests[-1].sent == 1000
+
+
+@pytest.fixture
+def signed(api: HfApi, wire: Wire, repo_id: str) -> str:
+    """The address on the CDN of a file of 5,000 bytes."""
+    api.upload_file(path_or_fileobj=b"01234" * 1000, path_in_repo="w.bin", repo_id=repo_id)
+    return wire("GET", f"/{repo_id}/resolve/main/w.bin").headers["Location"]
+
+
+def test_a_reset_connection_is_no_end_of_a_body(hub: LocalHub, wire: Wire, signed: str) -> None:
+    hub.faults.add("^/models/", "GET", reset=1000)
+    with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+        wire("GET", signed, token=None)
+    assert wire("GET", signed, token=None).body == b"01234" * 1000
+
+
+def test_a_stalled_body_stays_open_and_sends_nothing_more(hub: LocalHub, signed: str) -> None:
+    hub.faults.add("^/models/", "GET", stall=1000)
+    url = urlsplit(signed)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=0.1)
+    connection.request("GET", f"{url.path}?{url.query}")
+    reply = connection.getresponse()
+    assert len(reply.read(1000)) == 1000
+    with pytest.raises(TimeoutError):
+        reply.read(1)
+    connection.close()
+
+
+def test_a_cdn_may_ignore_the_range_or_say_what_is_not_so(hub: LocalHub, wire: Wire, signed: str) -> None:
+    asked = {"Range": "bytes=5-9"}
+    hub.faults.add("^/models/", "GET", ignore_range=True)
+    reply = wire("GET", signed, token=None, headers=asked)
+    assert (reply.status, len(reply.body), reply.headers["Content-Range"]) == (200, 5000, None)
+    hub.faults.add("^/models/", "GET", headers={"Content-Range": "bytes 6-10/5001", "X-More": "1"})
+    reply = wire("GET", signed, token=None, headers=asked)
+    assert (reply.status, reply.body) == (206, b"01234")
+    assert (reply.headers.get_all("Content-Range"), reply.headers["X-More"]) == (["bytes 6-10/5001"], "1")
+    assert wire("GET", signed, token=None, headers=asked).headers["Content-Range"] == "bytes 5-9/5000"
+
+
+def test_signed_addresses_expire_when_they_are_told_to(hub: LocalHub, wire: Wire, signed: str, repo_id: str) -> None:
+    hub.expire_locations()
+    reply = wire("GET", signed, token=None)
+    assert (reply.status, reply.headers["X-Error-Message"]) == (403, "Request has expired")
+    again = wire("GET", f"/{repo_id}/resolve/main/w.bin").headers["Location"]
+    assert wire("GET", again, token=None).status == 200
+
+
+def test_latency_lets_requests_wait_side_by_side(hub: LocalHub, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "latency_s", 1.0)
+    with ThreadPoolExecutor(6) as pool:
+        replies = [pool.submit(wire, "GET", "/api/whoami-v2") for _ in range(6)]
+        assert hub.wait_for_requests(6, "hub", patience_s=0.9)
+        assert [request.status for request in hub.requests] == [None] * 6
+        assert [reply.result().status for reply in replies] == [200] * 6
+    assert not hub.wait_for_requests(7, patience_s=0)
 
 
 def test_a_client_resumes_a_truncated_download(hub: LocalHub, api: HfApi, repo_id: str, tmp_path: Path) -> None:

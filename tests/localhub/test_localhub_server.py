@@ -130,7 +130,7 @@ def test_a_missing_server_package_is_named_with_the_command_that_installs_it() -
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_serve_prints_exports_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None:
     code = "from hf_soup.cli import main; main()"
-    command = [sys.executable, "-c", code, "hub", "serve", "--root", str(tmp_path)]
+    command = [sys.executable, "-c", code, "hub", "serve", "--root", str(tmp_path), "--latency", "1ms"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip() for _ in range(3)]
@@ -142,3 +142,13 @@ def test_serve_prints_exports_and_ends_cleanly_on_ctrl_c(tmp_path: Path) -> None
     assert (process.returncode, rest) == (0, "")
     assert "Traceback" not in messages
     assert os.listdir(tmp_path)  # noqa: PTH208 - the repositories are kept
+
+
+@pytest.mark.parametrize("latency", ["50", "fast", "-1ms"])
+def test_a_latency_without_a_unit_is_refused(latency: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from hf_soup.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main(["hub", "serve", f"--latency={latency}"])
+    assert end.value.code == 2
+    assert f"--latency {latency}: write a time with its unit, such as 50ms" in capsys.readouterr().err
