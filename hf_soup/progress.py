@@ -1,10 +1,31 @@
-"""What long work shows on standard error while it goes on."""
+"""What long work shows on standard error while it goes on: a bar for people, lines of JSON for programs."""
 
 from __future__ import annotations
 
+import json
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+_SECONDS_BETWEEN_EVENTS = 0.5
+
+
+@dataclass
+class _Audience:
+    """Who reads standard error: `programs` after `speak_json`, else people."""
+
+    programs: bool = False
+
+
+_AUDIENCE = _Audience()
+
+
+def speak_json() -> None:
+    """From now on, progress is told as one JSON object a line: `{"event": "progress", "phase": …, "bytes": …, "total": …}`."""
+    _AUDIENCE.programs = True
 
 
 @contextmanager
@@ -13,6 +34,9 @@ def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
     On a standard error that is no terminal nothing is drawn.
     """
+    if _AUDIENCE.programs:
+        yield from _events(title, total)
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -28,6 +52,39 @@ def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda nbytes: progress.update(task, advance=nbytes)
 
 
+def phase(name: str) -> None:
+    """Says which part of the work begins, where somebody may be waiting: on a terminal, or to a program."""
+    if _AUDIENCE.programs:
+        _print_event(event="phase", phase=name)
+    elif sys.stderr.isatty():
+        say(f"{name[0].upper()}{name[1:]} …")
+
+
 def say(sentence: str) -> None:
     """Prints one line on standard error."""
-    print(sentence, file=sys.stderr, flush=True)
+    if _AUDIENCE.programs:
+        _print_event(event="message", message=sentence)
+    else:
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def _events(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    lock = threading.Lock()
+    done, told = 0, time.monotonic()
+    _print_event(event="progress", phase=title, bytes=0, total=total)
+
+    def advance(nbytes: int) -> None:
+        nonlocal done, told
+        with lock:
+            done += nbytes
+            if time.monotonic() - told < _SECONDS_BETWEEN_EVENTS:
+                return
+            told = time.monotonic()
+            _print_event(event="progress", phase=title, bytes=done, total=total)
+
+    yield advance
+    _print_event(event="progress", phase=title, bytes=done, total=total)
+
+
+def _print_event(**event: object) -> None:
+    print(json.dumps(event, ensure_ascii=False), file=sys.stderr, flush=True)

@@ -1,4 +1,7 @@
-"""Several processes started by `torchrun` or `accelerate launch`: what only one of them may do."""
+"""Several processes started by `torchrun` or `accelerate launch`: how many, which one, and what only one may do.
+
+Accelerate is asked only where a launcher has started several processes: it takes seconds to import.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,63 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
+from hf_soup.errors import SoupError
+
 T = TypeVar("T")
+
+
+def rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def ranks() -> int:
+    """The number of processes, on all machines."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
     """Whether this process prints and writes; true where there is only one."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
+
+
+def cores() -> int:
+    """Returns the number of workers for this process: the cores, shared among the processes on this machine."""
+    return max(1, min(8, os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def launched_alone() -> bool:
+    """Whether `accelerate launch` was asked for several processes and started one, as it does with --cpu."""
+    return "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ
 
 
 def on_main_process(work: Callable[[], T]) -> T:
-    """Does the work in the main process; its result, or its error, reaches every process.
-
-    Accelerate is asked only where a launcher has started several processes: it takes seconds to import.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Does the work in the main process; its result, or its error, reaches every process."""
+    if ranks() == 1:
         return work()
     from hf_soup.evaluation.hardware import Hardware
 
-    return Hardware().on_main(work)
+    hardware = Hardware()
+    return _together(lambda: hardware.on_main(work))
+
+
+def gather(value: T) -> list[T]:
+    """The values of all processes, by rank, in every process; waits for all of them."""
+    if ranks() == 1:
+        return [value]
+    from hf_soup.evaluation.hardware import Hardware
+
+    hardware = Hardware()
+    return _together(lambda: hardware.gather(value))
+
+
+def _together(exchange: Callable[[], T]) -> T:
+    """Raises SoupError when a process that should take part is no longer there."""
+    try:
+        return exchange()
+    except RuntimeError as error:  # what torch.distributed raises when a connection is closed
+        if isinstance(error, NotImplementedError | RecursionError):
+            raise
+        raise SoupError(
+            f"Another process of this run has ended or cannot be reached ({str(error).splitlines()[0]}); what was done is "
+            "kept, and the same command goes on."
+        ) from error

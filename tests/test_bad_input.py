@@ -386,16 +386,16 @@ def test_an_output_in_a_folder_that_may_not_be_written_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("place", "fate"),
     [
-        "hf_soup.checkpoints.positioned_file.PositionedFile.reserve",
-        "hf_soup.checkpoints.positioned_file.PositionedFile.write_at",
-        "shutil.copyfile",
-        "hf_soup.merging.record.SoupRecord.write",
+        ("hf_soup.checkpoints.positioned_file.PositionedFile.reserve", "nothing is kept"),
+        ("hf_soup.checkpoints.positioned_file.PositionedFile.write_at", "nothing is kept"),
+        ("shutil.copyfile", "what was done is kept in 'soup.partial', and the same command goes on"),
+        ("hf_soup.merging.record.SoupRecord.write", "what was done is kept in"),
     ],
 )
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_disk_that_fills_up_at_any_stage_leaves_what_was_there(tmp_path, monkeypatch, place, overwrite):
+def test_a_disk_that_fills_up_at_any_stage_leaves_what_was_there(tmp_path, monkeypatch, place, fate, overwrite):
     folders = write_relatives(tmp_path, 2)
     if overwrite:
         (tmp_path / "soup").mkdir()
@@ -404,9 +404,19 @@ def test_a_disk_that_fills_up_at_any_stage_leaves_what_was_there(tmp_path, monke
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(place, full)
-    with refused(tmp_path, "Writing .*soup' failed .*No space left on device.*nothing of it was kept", SoupError):
-        Soup(folders).merge(out=tmp_path / "soup", overwrite=overwrite)
+    before = sorted(tmp_path.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(place, full)
+        with pytest.raises(SoupError, match=rf"soup' failed .*No space left.*; {fate}"):
+            Soup(folders).merge(out=tmp_path / "soup", overwrite=overwrite)
+    partial = tmp_path / "soup.partial"
+    assert sorted(path for path in tmp_path.rglob("*") if partial not in (path, *path.parents)) == before
+    assert partial.exists() == ("is kept in" in fate)
+    Soup(folders).merge(out=tmp_path / "soup", overwrite=overwrite)  # the disk has room again
+    Soup(folders).merge(out=tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "run-0", "run-1", "soup"]
+    for written in (tmp_path / "other").iterdir():
+        assert (tmp_path / "soup" / written.name).read_bytes() == written.read_bytes()
 
 
 def test_a_cache_that_cannot_be_written_is_said(api, repo, tmp_path):

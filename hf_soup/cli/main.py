@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ import typer
 
 from hf_soup.cli import demo, evaluate, extension, greedy, hub, inspect, merge, methods, push, verify
 from hf_soup.errors import InputError, SoupError
+from hf_soup.progress import speak_json
+from hf_soup.ranks import launched_alone
 
 _INTERRUPTED = 130
 
@@ -52,6 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = [word for word in given if word != "--debug"]
     if "--version" in given[:1]:
         given = ["--version", "methods"]  # a group wants a command; the option ends the program before it
+    if "--json" in given:
+        speak_json()
+    if launched_alone():
+        print(
+            "accelerate launch was asked for several processes and has started one, as it does with --cpu; start them with "
+            "`torchrun --nproc_per_node N` instead. Going on with one.",
+            file=sys.stderr,
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is asked to end ends as cleanly as with Ctrl-C
     sys.exit(_run(given, debug))
 
 

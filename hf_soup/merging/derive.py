@@ -9,7 +9,8 @@ from hf_soup.checkpoints.dtypes import code_of_name
 from hf_soup.errors import InputError
 from hf_soup.merging.combination import Combination
 from hf_soup.merging.record import ARITHMETIC, SoupRecord
-from hf_soup.merging.tensors import match_tensors
+from hf_soup.merging.tensor_parameters import TensorParameters
+from hf_soup.merging.tensors import Rule, match_tensors
 from hf_soup.merging.virtual import VirtualCheckpoint
 from hf_soup.methods import method_named
 
@@ -28,7 +29,6 @@ def derive(record: SoupRecord, models: Sequence[Checkpoint], base: Checkpoint | 
     if len(models) != len(record.ingredients):
         raise InputError(f"The record names {len(record.ingredients)} ingredients, {len(models)} were given.")
     method = method_named(record.method)
-    parameters = method.bind(len(models), record.parameters)
     code = code_of_name(record.dtype) if record.dtype else None
     # The first model decides about names where there is no base; in the record that is the donor, wherever it stands.
     lead = list(range(len(models)))
@@ -37,9 +37,13 @@ def derive(record: SoupRecord, models: Sequence[Checkpoint], base: Checkpoint | 
     tensors, problems = match_tensors([models[i] for i in lead], base, code)
     if problems:
         raise InputError(problems)
+    combined = [tensor.info.name for tensor in tensors if tensor.rule is Rule.COMBINE]
+    parameters = TensorParameters.from_json(method, len(models), record.parameters, combined)
     back = [lead.index(i) for i in range(len(models))]
     donor = base if record.donor is None else models[record.donor]
     if donor is None:
         raise InputError("The record copies its files from a base model, and none is recorded.")
-    combination = Combination(method, parameters, models, base, record.donor)
+    # The recorded fingerprints: what random methods drew by, wherever the models are read from now.
+    fingerprints = [ingredient.fingerprint for ingredient in record.ingredients]
+    combination = Combination(method, parameters, models, base, record.donor, fingerprints=fingerprints)
     return VirtualCheckpoint(combination, [tensor.permuted(back) for tensor in tensors], donor.config, donor)

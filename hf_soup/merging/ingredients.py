@@ -42,9 +42,11 @@ def open_ingredients(
     token: str | bool | None = None,
     revision: str | None = None,
     cache_dir: str | Path | None = None,
+    stream: bool = False,
 ) -> Ingredients:
     """Pins and opens every model; a pattern such as `me/run:checkpoint-*` becomes one ingredient per match.
 
+    `stream`: weights of the Hub's models are read over the network and do not come to this disk.
     Raises InputError with the problems of all the models together.
     """
     problems: list[str] = []
@@ -58,7 +60,7 @@ def open_ingredients(
 
     def open_one(pinned: PinnedRef) -> StoredCheckpoint | None:
         try:
-            return open_checkpoint(pinned, token=token, cache_dir=cache_dir)
+            return open_checkpoint(pinned, token=token, cache_dir=cache_dir, stream=stream)
         except InputError as error:
             problems.extend(error.problems)
             return None

@@ -1,19 +1,29 @@
-"""A folder that carries its final name only when it is complete."""
+"""A folder that carries its final name only when it is complete, and until then can be gone on with."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from hf_soup.errors import InputError, SoupError
+from filelock import FileLock, Timeout
+
+from hf_soup.errors import InputError, NonFiniteWeights, SoupError
 from hf_soup.merging.record import RECORD_NAME
 from hf_soup.progress import say
 
 _MARK = ".unfinished-merge"
+"""Holds the identity of the plan, by which the same plan is known again."""
+_LOCK = ".lock"
+JOURNALS = ".journal-"
+
+Identity = dict[str, Any]
+"""What the bytes of a result depend on, by the names that users know; two plans with equal identities write the same."""
 
 
 def output_problems(out: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> list[str]:
@@ -51,6 +61,30 @@ def output_problems(out: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> 
     return problems
 
 
+def case_problems(out: Path, names: Sequence[str]) -> list[str]:
+    """Returns a sentence for files of the result that would overwrite each other where upper and lower case are the same."""
+    by_folded: dict[str, list[str]] = {}
+    for name in names:
+        by_folded.setdefault(name.casefold(), []).append(name)
+    clashes = [" and ".join(f"'{name}'" for name in group) for group in by_folded.values() if len(group) > 1]
+    if not clashes or not _ignores_case(existing_parent(out.expanduser().resolve())):
+        return []
+    return [
+        f"The file system of '{out}' does not tell upper from lower case, and the result has {clash}; choose an output folder "
+        "on another one."
+        for clash in clashes
+    ]
+
+
+def _ignores_case(folder: Path | None) -> bool:
+    """Whether a new file is found there under its name in other case."""
+    if folder is None or not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    with tempfile.NamedTemporaryFile(prefix=".hf-soup-case-", dir=folder) as file:
+        path = Path(file.name)
+        return path.with_name(path.name.upper()).exists()
+
+
 def existing_parent(path: Path) -> Path | None:
     """Returns the nearest folder above that exists; None where not even the drive does."""
     return next((parent for parent in path.absolute().parents if parent.exists()), None)
@@ -61,32 +95,107 @@ def partial_path(out: Path) -> Path:
 
 
 @contextmanager
-def partial_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Gives `OUT.partial` to write into; renames it to `out` when the block ends well and removes it when it does not.
+def partial_folder(
+    out: Path, identity: Identity, *, overwrite: bool = False, fresh: bool = False
+) -> Iterator[tuple[Path, bool]]:
+    """Gives `OUT.partial` to write into, and whether an earlier run of the same plan has begun it.
 
-    An earlier result is put aside first and deleted only when the new one stands.
+    Renames it to `out` when the block ends well; an earlier result is put aside first and deleted only when the new one
+    stands. When the block fails with something done, the folder stays, so that the same command goes on; after an error that
+    would come again (wrong input, NaN) it is removed. Raises InputError when another process is at work there, and when what lies there is
+    of another plan, unless `fresh` discards it.
     """
     if problems := output_problems(out, overwrite):
         raise InputError(problems)
     target = out.expanduser().resolve()
     partial = partial_path(target)
+    lock = FileLock(partial / _LOCK)
     try:
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-        (partial / _MARK).touch()
+        begun = _enter(partial, lock, out, identity, fresh)
     except OSError as error:
         raise InputError(f"The output folder '{out}' cannot be made: {error}.") from error
     try:
-        yield partial
+        yield partial, begun
         _sync(partial)
+        lock.release()  # some systems do not rename a folder with an open file in it
         _put_in_place(partial, target)
     except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        lock.release()
+        kept = _has_begun(partial) and not isinstance(error, InputError | NonFiniteWeights)
+        if not kept:
+            shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError):
-            raise SoupError(f"Writing '{out}' failed ({error}); nothing of it was kept.") from error
+            fate = (
+                f"what was done is kept in '{partial.name}', and the same command goes on"
+                if kept
+                else "nothing is kept"
+            )
+            raise SoupError(f"Writing '{out}' failed ({error}); {fate}.") from error
         raise
-    (target / _MARK).unlink()
+    for path in (target / _MARK, target / _LOCK, *target.glob(f"{JOURNALS}*")):
+        path.unlink(missing_ok=True)
+
+
+def _enter(partial: Path, lock: FileLock, out: Path, identity: Identity, fresh: bool) -> bool:
+    """Takes the lock and sees to it that the folder is of this plan; returns whether it was begun before."""
+    begun = (partial / _MARK).is_file()
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"Another process is merging into '{out}'; wait for it, or name another output folder."
+        ) from None
+    try:
+        if begun and not fresh and (reasons := _differences(partial, identity)):
+            raise InputError(
+                f"'{partial}' holds an unfinished merge of another plan ({'; '.join(reasons)}); pass --fresh to discard it, or "
+                "name another output folder."
+            )
+        if fresh or not begun:
+            _clear(partial)
+            _write_durably(partial / _MARK, json.dumps(identity, sort_keys=True).encode())
+            begun = False
+    except BaseException:
+        lock.release()
+        raise
+    return begun
+
+
+def _has_begun(partial: Path) -> bool:
+    """Whether any portion is finished that a later run need not compute again."""
+    return any(journal.stat().st_size for journal in partial.glob(f"{JOURNALS}*"))
+
+
+def _differences(partial: Path, identity: Identity) -> list[str]:
+    try:
+        found = json.loads((partial / _MARK).read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return ["it does not say which"]
+    wanted = json.loads(json.dumps(identity))
+    return [f"other {name}" for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name == _LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Whole or not at all, also after a power cut."""
+    draft = path.with_name(path.name + ".draft")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def _put_in_place(partial: Path, target: Path) -> None:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_soup.checkpoints.dtypes import code_of_name, name_of
+from hf_soup.checkpoints.dtypes import ITEM_SIZE, code_of_name, name_of
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
-from hf_soup.merging.combination import BLOCK_ELEMENTS, Combination
+from hf_soup.merging.buffers import Buffers, buffers_of, stream_buffers_of
+from hf_soup.merging.combination import Combination
 from hf_soup.merging.compatibility import config_problems, config_warnings
 from hf_soup.merging.ingredients import Ingredients
+from hf_soup.merging.layers import layer_count
 from hf_soup.merging.layout import Layout, lay_out
 from hf_soup.merging.output import existing_parent
 from hf_soup.merging.plan_report import plan_as_json, plan_as_text
+from hf_soup.merging.portions import portions_of
+from hf_soup.merging.record import ARITHMETIC
+from hf_soup.merging.slabs import (
+    ahead_of,
+    in_reading_order,
+    name_in,
+    remote_sources,
+    slabs_of,
+    spans_of,
+    stream_problems,
+)
+from hf_soup.merging.tensor_parameters import TensorParameters
 from hf_soup.merging.tensors import MergedTensor, Rule, match_tensors
 from hf_soup.merging.virtual import VirtualCheckpoint
 from hf_soup.methods import MergeMethod, method_named
+from hf_soup.ranks import cores
 
 DEFAULT_SHARD_BYTES = 5_000_000_000
 DEFAULT_MEMORY_BYTES = 256 * 2**20
-_SMALLEST_BLOCK = 1_024
 OUTPUT_DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
@@ -36,7 +50,8 @@ class Plan:
     """
 
     method: MergeMethod
-    parameters: dict[str, Any]
+    parameters: TensorParameters | None
+    """None where they are among the problems."""
     models: tuple[StoredCheckpoint, ...]
     base: StoredCheckpoint | None
     donor: int | None
@@ -46,9 +61,11 @@ class Plan:
     layout: Layout
     shard_bytes: int
     workers: int
-    block_elements: int
     memory_bytes: int
     """Peak of the buffers that the merge itself holds."""
+    slab_elements: int | None
+    slab_bytes: int
+    """Of streamed models, see `hf_soup.merging.buffers`."""
     device: str
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -76,6 +93,22 @@ class Plan:
         return total
 
     @property
+    def streams(self) -> bool:
+        """Whether any source is read over the network."""
+        return any(source.streams for source in self.sources)
+
+    @property
+    def requests(self) -> int:
+        """How many requests bring the weights of streamed models when none fails: of each file its place and its ranges."""
+        if not self.streams or self.problems:
+            return 0
+        slabs = slabs_of(self, in_reading_order(self, portions_of(self)))
+        return sum(
+            source.request_count(spans_of(self, slabs, place)) + len(source.weights.paths)
+            for place, source in remote_sources(self.sources)
+        )
+
+    @property
     def bytes_to_write(self) -> int:
         return self.layout.nbytes
 
@@ -84,6 +117,7 @@ class Plan:
         return sum(source.bytes_to_download() for source in self.sources)
 
     def combination(self) -> Combination:
+        assert self.parameters is not None
         return Combination(self.method, self.parameters, self.models, self.base, self.donor, self.device)
 
     def virtual(self) -> VirtualCheckpoint:
@@ -103,6 +137,20 @@ class Plan:
             if self.dtype is not None and not {"dtype", "torch_dtype"} & set(config):
                 config["dtype"] = dtype
         return config
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that the bytes of the result depend on; the number of workers, processes and blocks is not in it."""
+        layout = hashlib.sha256(b"".join(file.header for file in self.layout.files)).hexdigest()
+        return {
+            "arithmetic": ARITHMETIC,
+            "method": self.method.name,
+            "parameters": self.parameters.to_json() if self.parameters is not None else None,
+            "ingredients": [model.identity for model in self.models],
+            "base model": self.base.identity if self.base is not None else None,
+            "donor of the config": self.donor,
+            "layout": layout,
+            "device": self.device.split(":")[0],
+        }
 
     def to_json(self) -> dict[str, Any]:
         return plan_as_json(self)
@@ -135,7 +183,8 @@ def make_plan(
 ) -> Plan:
     """Plans a merge. Reads headers and configs, never weights (of a pickle, whose names are inside it, the file).
 
-    `parameters`: of the method, per-model ones in the order of `ingredients.models`. `dtype`: "float32", "bfloat16",
+    `parameters`: of the method, per-model ones in the order of `ingredients.models`; a Gradient or FilterRules in place of
+    a value gives tensors different ones. `dtype`: "float32", "bfloat16",
     … for all floating tensors, None to keep each one's. `memory_bytes` bounds the buffers; `out`: the folder that will
     be written, for its disk space. `checks=False` skips what was already checked of these very models.
     All problems are in `Plan.problems`; InputError is raised only for an unknown method or dtype.
@@ -145,11 +194,6 @@ def make_plan(
     if dtype is not None and dtype not in OUTPUT_DTYPES:
         raise InputError(f"The output dtype '{dtype}' is not one of {', '.join(OUTPUT_DTYPES)}.")
     problems: list[str] = []
-    bound: dict[str, Any] = {}
-    try:
-        bound = found.bind(len(ingredients.models), parameters or {})
-    except InputError as error:
-        problems += error.problems
     if found.needs_base and ingredients.base is None:
         problems.append(f"The method {method} needs a base model; name the pre-trained one with --base.")
     models = ingredients.models
@@ -162,19 +206,21 @@ def make_plan(
             problems += [p for p in config_problems(checked) if p not in problems and "equal digests" not in p]
     tensors, unmatched = match_tensors(models, base, code)
     problems += unmatched
+    bound = None
+    combined = [tensor.info.name for tensor in tensors if tensor.rule is Rule.COMBINE]
+    layers = layer_count(ingredients.donor.config)
+    try:
+        bound = TensorParameters.bind(found, len(models), parameters or {}, combined, layers)
+    except InputError as error:
+        problems += error.problems
     order = list(range(len(models)))
     if found.commutative:
         order.sort(key=lambda index: models[index].fingerprint)
-    bound = {
-        name: [value[i] for i in order] if name in found.per_model and len(value) == len(order) else value
-        for name, value in bound.items()
-    }
-    workers = workers or min(8, os.cpu_count() or 1)
-    block, peak, too_large = _blocks(found, tensors, models, memory_bytes, workers)
-    problems += too_large
+    buffers = _buffers(found, tensors, models, base, memory_bytes, workers or cores(), device)
+    problems += [*buffers.problems, *stream_problems(len(remote_sources(ingredients.models)))]
     plan = Plan(
         method=found,
-        parameters=bound,
+        parameters=bound.permuted(order) if bound is not None else None,
         models=tuple(models[i] for i in order),
         base=base,
         donor=order.index(0) if base is None else None,
@@ -183,9 +229,10 @@ def make_plan(
         tensors=tuple(tensor.permuted(order) for tensor in tensors),
         layout=lay_out([tensor.info for tensor in tensors], shard_bytes),
         shard_bytes=shard_bytes,
-        workers=workers,
-        block_elements=block,
-        memory_bytes=peak,
+        workers=buffers.workers,
+        memory_bytes=buffers.nbytes,
+        slab_elements=buffers.slab_elements,
+        slab_bytes=buffers.slab_bytes,
         device=device,
         problems=(),
         warnings=tuple(config_warnings(checked) if checks else ()),
@@ -193,33 +240,25 @@ def make_plan(
     return plan.with_problems([*problems, *_disk_problems(plan, out)])
 
 
-def _blocks(
+def _buffers(
     method: MergeMethod,
     tensors: Sequence[MergedTensor],
     models: Sequence[StoredCheckpoint],
+    base: StoredCheckpoint | None,
     memory_bytes: int,
     workers: int,
-) -> tuple[int, int, list[str]]:
-    """Returns elements per block, peak bytes of all workers' buffers, and problems."""
-    wide = 8 if any(tensor.info.dtype == "F64" for tensor in tensors) else 4
-    # Stored block and widened block of every model, and three of the accumulator's size: result, product, cast.
-    per_element = (len(models) + 1) * 2 * wide + 3 * wide
-    if method.elementwise:
-        block = min(BLOCK_ELEMENTS, memory_bytes // (workers * per_element))
-        if block >= _SMALLEST_BLOCK:
-            return block, block * per_element * workers, []
-        need = _SMALLEST_BLOCK * per_element * workers
-        problem = f"The memory budget of {memory_bytes:,} bytes is too small for {len(models)} models; give at least {need:,}."
-        return _SMALLEST_BLOCK, need, [problem]
-    largest = max(tensors, key=lambda tensor: tensor.info.numel, default=None)
-    need = largest.info.numel * per_element if largest else 0
-    if largest and need > memory_bytes:
-        problem = (
-            f"The method {method.name} needs whole tensors: '{largest.info.name}' takes {need:,} bytes, the budget is "
-            f"{memory_bytes:,}; raise --memory."
-        )
-        return BLOCK_ELEMENTS, need, [problem]
-    return BLOCK_ELEMENTS, need, []
+    device: str,
+) -> Buffers:
+    sources = [*models, *([base] if base is not None else [])]
+    remote = remote_sources(sources)
+    if not remote:
+        return buffers_of(method, tensors, len(models), memory_bytes, workers, device)
+    widths = [
+        sum(ITEM_SIZE[source.info(name_in(tensor, place)).dtype] for place, source in remote) for tensor in tensors
+    ]
+    ahead = ahead_of(len(remote))
+    connections = sum(source.span_stream([], ahead=ahead).buffered_bytes for _, source in remote)
+    return stream_buffers_of(method, tensors, widths, memory_bytes, workers, device, connections)
 
 
 def _disk_problems(plan: Plan, out: Path | None) -> list[str]:

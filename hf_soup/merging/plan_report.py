@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hf_soup.merging.tensor_values import write_value
 from hf_soup.merging.tensors import Rule
 from hf_soup.sizes import format_size
 
 if TYPE_CHECKING:
     from hf_soup.merging.plan import Plan
 
+_SHOWN_FILES = 12
+
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
     return {
         "method": plan.method.name,
-        "parameters": plan.parameters,
+        "parameters": plan.parameters.to_json() if plan.parameters is not None else None,
         "ingredients": [_ingredient(plan, place) for place in range(len(plan.models))],
         "base": plan.base.label if plan.base else None,
         "dtype": plan.dtype,
@@ -27,6 +30,9 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "bytes_to_download": plan.bytes_to_download,
         "bytes_to_read": plan.bytes_to_read,
         "bytes_to_write": plan.bytes_to_write,
+        "disk_bytes": plan.bytes_to_download + plan.bytes_to_write,
+        "streams": plan.streams,
+        "requests": plan.requests,
         "memory_bytes": plan.memory_bytes,
         "workers": plan.workers,
         "problems": list(plan.problems),
@@ -36,18 +42,24 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 
 def plan_as_text(plan: Plan) -> str:
     facts = plan_as_json(plan)
-    lines = [f"{facts['method']} of {len(plan.models)} models, on {facts['device']}"]
+    lines = [f"{facts['method']} of {len(plan.models)} model{'s' * (len(plan.models) > 1)}, on {facts['device']}", ""]
+    rows = [["model", "size", *facts["ingredients"][0]["parameters"]]]
     for row in facts["ingredients"]:
-        values = ", ".join(f"{name}={value:g}" for name, value in row["parameters"].items())
-        lines.append(f"  {row['label']}  {format_size(row['bytes'])}  {values}")
+        rows.append([row["label"], format_size(row["bytes"]), *map(_shown, row["parameters"].values())])
     if plan.base:
-        lines.append(f"  base: {plan.base.label}")
-    files = facts["files"]
+        size = format_size(sum(file.size for file in plan.base.weight_files()))
+        rows.append([f"{plan.base.label} (base)", size])
+    lines += [*_table(rows), ""]
+    files = [[file["name"], format_size(file["bytes"]), f"{file['tensors']} tensors"] for file in facts["files"]]
+    more = [[f"and {len(files) - _SHOWN_FILES} files more", "", ""]] if len(files) > _SHOWN_FILES else []
+    lines += [*_table([["output", "size", ""], *files[:_SHOWN_FILES], *more]), ""]
+    streamed = f", streamed in about {plan.requests} requests" if plan.streams else ""
     lines += [
         f"tensors:   {facts['tensors']}, of which {facts['tensors'] - facts['combined']} are copied",
         f"download:  {format_size(facts['bytes_to_download'])}",
-        f"read:      {format_size(facts['bytes_to_read'])}",
+        f"read:      {format_size(facts['bytes_to_read'])}{streamed}",
         f"write:     {format_size(facts['bytes_to_write'])} in {len(files)} file{'s' if len(files) > 1 else ''}",
+        f"disk:      {format_size(facts['disk_bytes'])}",
         f"buffers:   {format_size(facts['memory_bytes'])} in {facts['workers']} workers",
         "unchecked: common ancestor, NaN and zeros (the probe reads a sample before the merge)",
     ]
@@ -56,9 +68,28 @@ def plan_as_text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def _table(rows: list[list[str]]) -> list[str]:
+    """Columns as wide as their widest cell, the first one to the left, the others to the right."""
+    columns = max(map(len, rows))
+    filled = [[*row, *[""] * (columns - len(row))] for row in rows]
+    widths = [max(len(row[column]) for row in filled) for column in range(columns)]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in filled
+    ]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
+
+
 def _ingredient(plan: Plan, place: int) -> dict[str, Any]:
     model = plan.models[place]
-    per_model = {name: plan.parameters[name][place] for name in plan.method.per_model if name in plan.parameters}
+    values = plan.parameters.template if plan.parameters is not None else {}
+    per_model = {name: write_value(values[name][place]) for name in sorted(plan.method.per_model & set(values))}
     return {
         "label": model.label,
         "fingerprint": model.fingerprint,

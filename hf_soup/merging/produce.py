@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
 from hf_soup import __version__
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
-from hf_soup.merging.execute import Progress, copy_side_files, write_weights
+from hf_soup.errors import SoupError
+from hf_soup.merging.execute import Progress, copy_side_files, fill, lay_out_files
+from hf_soup.merging.journal import Finished, Journal
 from hf_soup.merging.layout import INDEX_NAME
-from hf_soup.merging.output import partial_folder
+from hf_soup.merging.output import JOURNALS, partial_folder
 from hf_soup.merging.plan import Plan
+from hf_soup.merging.portions import Portion, portions_of, share, unfinished
 from hf_soup.merging.record import FileRecord, IngredientRecord, SoupRecord
+from hf_soup.merging.resume import recorded_roots, still_there
+from hf_soup.merging.slabs import in_reading_order
+from hf_soup.merging.stream import fill_streamed
+from hf_soup.progress import phase, say
+from hf_soup.ranks import gather, is_main_process, on_main_process, rank, ranks
 
 Finish = Callable[[Path, SoupRecord], None]
 
@@ -24,40 +32,109 @@ def merge(
     out: Path,
     *,
     overwrite: bool = False,
+    fresh: bool = False,
+    digests: bool = False,
     progress: Progress = lambda nbytes: None,
     finish: Finish = lambda folder, record: None,
 ) -> SoupRecord:
     """Writes the plan's result to `out` and returns its record, which is also in soup.json.
 
-    `finish` gets the folder, still under its temporary name, and the record, which it may complete, before the record is
-    written. Raises InputError for a plan with problems or an output that is in the way, NonFiniteWeights, SoupError
-    when writing fails; then nothing is left behind.
+    An interrupted merge of the same plan into the same folder is gone on with, unless `fresh`. Under a launcher every
+    process calls this with the same plan and writes its share; the main one finishes. `digests`: record the SHA-256 of
+    local ingredients, which takes longer than the merge. `finish` gets, in the main process, the folder under its temporary
+    name, and the record, which it may complete before it is written.
+
+    Raises InputError for a plan with problems or an output that is in the way, and NonFiniteWeights: then nothing is left
+    behind. SoupError when writing fails or another process has ended, KeyboardInterrupt: then the same call goes on.
     """
     plan.raise_problems()
-    for source in plan.sources:
+    on_main_process(lambda: fetch(plan.sources))
+    fetch(plan.sources)  # for a process on a machine with a cache of its own
+    with ExitStack() as stack:
+
+        def enter() -> tuple[Path, Finished]:
+            folder, begun = stack.enter_context(partial_folder(out, plan.identity(), overwrite=overwrite, fresh=fresh))
+            lay_out_files(plan, folder)
+            return folder, still_there(plan, folder) if begun else {}
+
+        folder, done = on_main_process(enter)
+        if done and is_main_process():
+            say(f"Going on with {folder.name}: {len(done)} of {len(portions_of(plan))} portions are there.")
+        portions = in_reading_order(plan, portions_of(plan))
+        progress(sum(portion.nbytes for portion in portions if portion.index in done) // ranks())
+        finished = {**done, **_write_share(plan, folder, unfinished(portions, done), progress)}
+        return on_main_process(lambda: _complete(plan, folder, finished, digests, finish, stack))
+
+
+def fetch(sources: Sequence[StoredCheckpoint]) -> None:
+    """Brings the weights to this disk; what is there already costs nothing."""
+    for source in sources:
         source.fetch()
-    with partial_folder(out, overwrite) as folder:
-        write_weights(plan, folder, progress)
-        written = [file.name for file in plan.layout.files] + ([INDEX_NAME] if plan.layout.index else [])
-        written += copy_side_files(plan, folder)
-        record = make_record(plan)
-        with ThreadPoolExecutor(plan.workers) as pool:
-            records = pool.map(lambda path: _file_record(folder / path), written)
-            record.outputs = dict(zip(written, records, strict=True))
-        finish(folder, record)
-        record.write(folder)
+
+
+def _write_share(plan: Plan, folder: Path, portions: Sequence[Portion], progress: Progress) -> Finished:
+    """Writes this process's share of the portions; returns what all processes have written."""
+    mine = share(portions, rank(), ranks(), keep_tensors_whole=plan.method.survey is not None)
+    finished: Finished = {}
+    failure: Exception | None = None
+    with Journal(folder / f"{JOURNALS}{rank()}") as journal:
+
+        def note(index: int, checksums: Sequence[int]) -> None:
+            journal.append(index, checksums)
+            finished[index] = tuple(checksums)
+
+        try:
+            (fill_streamed if plan.streams else fill)(plan, folder, mine, note, progress)
+        except Exception as error:  # the other processes must hear of it before it goes on its way
+            if ranks() == 1:
+                raise
+            failure = error
+    outcomes = gather((finished, None if failure is None else f"{type(failure).__name__}: {failure}"))
+    if failure is not None:
+        raise failure
+    failed = [f"process {number}: {problem}" for number, (_, problem) in enumerate(outcomes) if problem is not None]
+    if failed:
+        raise SoupError(f"Another process of this merge failed ({'; '.join(failed)}).")
+    return {index: sums for part, _ in outcomes for index, sums in part.items()}
+
+
+def _complete(
+    plan: Plan, folder: Path, finished: Finished, digests: bool, finish: Finish, stack: ExitStack
+) -> SoupRecord:
+    phase("finishing")
+    record = make_record(plan, digests)
+    roots = recorded_roots(plan, finished)
+    record.outputs = {
+        **{
+            file.name: FileRecord(size=file.nbytes, root=root)
+            for file, root in zip(plan.layout.files, roots, strict=True)
+        },
+        **side_records(plan, folder),
+    }
+    finish(folder, record)
+    record.write(folder)
+    stack.close()  # syncs and renames
     return record
 
 
-def make_record(plan: Plan) -> SoupRecord:
-    """Returns what soup.json will say of the ingredients and the method; the outputs are not known yet."""
-    records = [_digested(source) for source in plan.sources]
+def side_records(plan: Plan, folder: Path) -> dict[str, FileRecord]:
+    """Copies the side files into the folder; returns their records, and that of the index, which lies there already."""
+    paths = copy_side_files(plan, folder) + ([INDEX_NAME] if plan.layout.index else [])
+    return {path: file_record(folder / path) for path in paths}
+
+
+def make_record(plan: Plan, digests: bool = False) -> SoupRecord:
+    """Returns what soup.json will say of the ingredients and the method; the outputs are not known yet.
+
+    `digests`: with the SHA-256 of local weight files; those of the Hub are in its listing.
+    """
+    records = [_digested(source) if digests else IngredientRecord.of(source) for source in plan.sources]
     _make_names_unique(records)
     base = records.pop() if plan.base is not None else None
     return SoupRecord(
         hf_soup=__version__,
         method=plan.method.name,
-        parameters=plan.parameters,
+        parameters=plan.parameters.to_json() if plan.parameters is not None else {},
         ingredients=records,
         base=base,
         donor=plan.donor,
@@ -72,7 +149,7 @@ def _digested(checkpoint: StoredCheckpoint) -> IngredientRecord:
     record = IngredientRecord.of(checkpoint)
     for path, file in record.files.items():
         if file.sha256 is None and file.git_sha1 is None:
-            record.files[path] = _file_record(checkpoint.folder.local_path(path))
+            record.files[path] = file_record(checkpoint.folder.local_path(path))
     return record
 
 
@@ -91,6 +168,6 @@ def _make_names_unique(records: list[IngredientRecord]) -> None:
         seen.add(record.name)
 
 
-def _file_record(path: Path) -> FileRecord:
+def file_record(path: Path) -> FileRecord:
     with path.open("rb") as file:
         return FileRecord(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())

@@ -21,11 +21,16 @@ class _Strict(BaseModel):
 
 
 class FileRecord(_Strict):
-    """Size and digest of a file: SHA-256, or for a small file on the Hub its git blob id."""
+    """Size and digest of a file: SHA-256, or for a small file on the Hub its git blob id.
+
+    `root`: of a weight file that was just written, see `hf_soup.merging.checksums`; its SHA-256, which takes longer than
+    the merge, is added when it is published. Of local ingredients SHA-256 is taken only on request.
+    """
 
     size: int
     sha256: str | None = None
     git_sha1: str | None = None
+    root: str | None = None
 
 
 class IngredientRecord(_Strict):

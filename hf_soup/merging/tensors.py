@@ -32,6 +32,8 @@ class MergedTensor:
     sources: tuple[str, ...]
     base_source: str | None = None
     """Its name in the base, where there is a base."""
+    double: bool = False
+    """Some input is float64, so the arithmetic is too; else it is float32."""
 
     def permuted(self, order: Sequence[int]) -> MergedTensor:
         return replace(self, sources=tuple(self.sources[i] for i in order))
@@ -73,7 +75,8 @@ def match_tensors(
         out = infos[0].dtype if rule is Rule.COPY else dtype or promote({info.dtype for info in infos[:n_models]})
         names = [str(source) for source in sources]
         merged = TensorInfo(name, out, infos[0].shape)
-        matched.append(MergedTensor(merged, rule, tuple(names[:n_models]), names[n_models] if base else None))
+        double = any(info.dtype == "F64" for info in infos)
+        matched.append(MergedTensor(merged, rule, tuple(names[:n_models]), names[n_models] if base else None, double))
     for index, names in missing.items():
         problems += _listed(names, f"{models[index].label} lacks tensors", f"{donor.label} has them")
     return matched, problems

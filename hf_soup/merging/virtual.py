@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_soup.checkpoints import Checkpoint, TensorInfo
-from hf_soup.merging.combination import BLOCK_ELEMENTS, Combination
+from hf_soup.merging.combination import Combination
 from hf_soup.merging.record import ARITHMETIC
 from hf_soup.merging.tensors import MergedTensor
 from hf_soup.merging.threads import one_torch_thread
@@ -42,6 +43,8 @@ class VirtualCheckpoint(Checkpoint):
         self.sides = sides
         self.label = f"{combination.method.name} of {len(combination.models)} models"
         self._tensors = {tensor.info.name: tensor for tensor in tensors}
+        self._surveys: dict[str, Any] = {}
+        self._surveying = threading.Lock()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -60,8 +63,9 @@ class VirtualCheckpoint(Checkpoint):
         essence = {
             "arithmetic": ARITHMETIC,
             "method": combination.method.name,
-            "parameters": combination.parameters,
+            "parameters": combination.parameters.to_json(),
             "sources": sources,
+            "draws": list(combination.fingerprints),
             "base": combination.base is not None,
             "donor": combination.donor,
             "dtypes": sorted({(name, tensor.info.dtype) for name, tensor in self._tensors.items()}),
@@ -79,14 +83,19 @@ class VirtualCheckpoint(Checkpoint):
         return self.sides.side_folder()
 
     def read_span(self, name: str, start: int, stop: int, out: Tensor | None = None) -> Tensor:
-        tensor = self._tensors[name]
         if out is None:
             out = self.empty(name, stop - start)
         out = out[: stop - start]
-        if not self.combination.method.elementwise:
-            return out.copy_(self.combination.span(tensor, 0, tensor.info.numel)[start:stop])
         with one_torch_thread():
-            for position in range(start, stop, BLOCK_ELEMENTS):
-                end = min(position + BLOCK_ELEMENTS, stop)
-                out[position - start : end - start] = self.combination.span(tensor, position, end)
+            self.combination.span(self._tensors[name], start, stop, self._survey(name), out)
         return out
+
+    def _survey(self, name: str) -> Any:
+        """Made once for each tensor: it reads the whole of it."""
+        if self.combination.method.survey is None:
+            return None
+        with self._surveying:
+            if name not in self._surveys:
+                tensor = self._tensors[name]
+                self._surveys[name] = self.combination.survey(tensor, self.combination.sources(tensor))
+            return self._surveys[name]

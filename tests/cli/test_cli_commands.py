@@ -187,23 +187,27 @@ def test_methods_prints_the_schema(capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent Ctrl-C alone there")
-def test_an_interrupt_is_exit_code_130_and_leaves_nothing(tmp_path):
+def test_an_interrupt_is_exit_code_130_and_the_same_command_goes_on(tmp_path):
     models = [tmp_path / "in" / f"model-{seed}" for seed in range(2)]
     (tmp_path / "in").mkdir()
     for seed, model in enumerate(models):
-        make_model(model, 150, seed)
+        make_model(model, 300, seed)
     command = [sys.executable, "-c", "from hf_soup.cli import main; main()", "merge", *map(str, models)]
-    process = subprocess.Popen(
-        [*command, "-o", str(tmp_path / "soup"), "--memory", "1MiB", "--force"], stderr=subprocess.PIPE, text=True
-    )
-    while process.poll() is None and not (tmp_path / "soup.partial" / "model.safetensors").exists():
+    command += ["-o", str(tmp_path / "soup"), "--memory", "4MiB", "--force"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "soup.partial" / ".journal-0"
+    while process.poll() is None and not (journal.exists() and journal.stat().st_size):
         pass
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130, err
     assert "Interrupted" in err
     assert "Traceback" not in err
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "soup.partial"]
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "Going on with soup.partial" in again.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "soup"]
 
 
 def test_help_and_import_are_fast_and_load_nothing_heavy():

@@ -1,0 +1,106 @@
+"""How much memory a merge holds at once, and how many workers the budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hf_soup.merging.combination import BLOCK
+from hf_soup.merging.portions import PORTION_GRANULES
+from hf_soup.merging.tensors import MergedTensor
+from hf_soup.methods import GRANULE, MergeMethod
+
+_BLOCKS = 14
+"""Of the arithmetic's dtype that a worker may hold: one as stored, base, model, sums, masks, the result and its cast."""
+_SURVEY_BYTES = 24 * 2**20
+"""Of one survey beside its blocks, see `hf_soup.methods.blocks`."""
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """`nbytes`: all of them together. Where models are streamed, slabs of at most `slab_elements` elements (None: whole
+    tensors) may take `slab_bytes` at a time, see `hf_soup.merging.slabs`."""
+
+    workers: int
+    nbytes: int
+    problems: tuple[str, ...] = ()
+    slab_elements: int | None = None
+    slab_bytes: int = 0
+
+
+def buffers_of(
+    method: MergeMethod, tensors: Sequence[MergedTensor], n_models: int, memory_bytes: int, workers: int, device: str
+) -> Buffers:
+    """Returns how many of `workers` fit into the budget, and what they hold, where models are read from this disk.
+
+    A worker reads one block of one model after the other, so that its memory depends neither on the size of the tensors
+    nor on the number of models. Methods that need whole tensors hold one tensor of all models for each worker.
+    """
+    wide = 8 if any(tensor.double for tensor in tensors) else 4
+    largest = max(tensors, key=lambda tensor: tensor.info.numel, default=None)
+    if method.elementwise:
+        each = _worker_bytes(method, wide, device)
+        need = "one block"
+    else:
+        each = (largest.info.numel if largest is not None else 0) * (2 * (n_models + 1) * wide + 3 * wide)
+        need = (
+            f"the tensor '{largest.info.name}', which {method.name} needs whole" if largest is not None else "nothing"
+        )
+    fitting = min(workers, memory_bytes // max(1, each))
+    if fitting >= 1:
+        return Buffers(fitting, fitting * each)
+    return Buffers(1, each, (_too_small(memory_bytes, need, each),))
+
+
+def stream_buffers_of(
+    method: MergeMethod,
+    tensors: Sequence[MergedTensor],
+    widths: Sequence[int],
+    memory_bytes: int,
+    workers: int,
+    device: str,
+    stream_bytes: int,
+) -> Buffers:
+    """The same where models are streamed. `widths`: for each tensor, what an element of it takes in all streamed models;
+    `stream_bytes`: what the connections hold themselves.
+
+    Methods that take one look at a tensor get slabs of a portion or less, so that any number of models of any size fits;
+    the others need a whole tensor of all models in memory, since the network is not read twice.
+    """
+    wide = 8 if any(tensor.double for tensor in tensors) else 4
+    each = _worker_bytes(method, wide, device)
+    if method.survey is not None or not method.elementwise:
+        sizes = {t.info.name: t.info.numel * width for t, width in zip(tensors, widths, strict=True)}
+        name = max(sizes, key=lambda name: sizes[name], default="")
+        slab, elements, need = (
+            sizes.get(name, 0),
+            None,
+            f"'{name}', which {method.name} needs whole when it is streamed",
+        )
+        if not method.elementwise:
+            each = max((t.info.numel * (2 * (len(widths) + 1) + 3) * wide for t in tensors), default=0)
+    else:
+        width = max(widths, default=1)
+        room = memory_bytes - stream_bytes - workers * each
+        # One slab for each worker, one that is arriving, one that waits: so nobody waits for memory.
+        fitting = room // max(1, (workers + 2) * width)
+        longest = -(-max((tensor.info.numel for tensor in tensors), default=1) // GRANULE)
+        elements = GRANULE * max(1, min(PORTION_GRANULES, longest, fitting // GRANULE))
+        slab, need = elements * width, "one block of every model"
+    fixed = stream_bytes + slab
+    fitting = min(workers, (memory_bytes - fixed) // max(1, each))
+    if fitting < 1:
+        problem = _too_small(memory_bytes, need, fixed + each)
+        return Buffers(1, fixed + each, (problem,), elements, slab)
+    # The rest of the budget lets more slabs be on their way.
+    spare = min(memory_bytes - fixed - fitting * each, (fitting + 3) * slab)
+    return Buffers(fitting, fixed + spare + fitting * each, (), elements, slab + spare)
+
+
+def _worker_bytes(method: MergeMethod, wide: int, device: str) -> int:
+    elements = BLOCK if device == "cpu" else GRANULE * PORTION_GRANULES
+    return elements * _BLOCKS * wide + (_SURVEY_BYTES if method.survey is not None else 0)
+
+
+def _too_small(memory_bytes: int, need: str, nbytes: int) -> str:
+    return f"The memory budget of {memory_bytes:,} bytes is too small for {need}; give at least --memory {nbytes:,}."

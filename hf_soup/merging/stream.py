@@ -1,0 +1,194 @@
+"""Carries out a plan whose ingredients come over the network: what arrives is combined, written and forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from hf_soup.checkpoints.dtypes import ITEM_SIZE, torch_dtype
+from hf_soup.checkpoints.span_stream import SpanStream
+from hf_soup.merging.combination import Combination
+from hf_soup.merging.execute import Finish, Progress, Writer, open_files
+from hf_soup.merging.freed_memory import keep_freed_memory
+from hf_soup.merging.plan import Plan
+from hf_soup.merging.portions import Portion
+from hf_soup.merging.slabs import (
+    Slab,
+    ahead_of,
+    name_in,
+    places_needed,
+    remote_sources,
+    slabs_of,
+    spans_of,
+    streamed_bytes,
+)
+from hf_soup.merging.sources import Interrupted, Read, TensorSources
+from hf_soup.merging.threads import one_torch_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def fill_streamed(plan: Plan, folder: Path, portions: Sequence[Portion], finish: Finish, progress: Progress) -> None:
+    """Computes these portions from streams and writes them into the files that were laid out.
+
+    One thread per streamed model reads its bytes in order, and as many slabs are in memory as the plan's budget allows.
+    Raises what `fill` raises, and HubError when the network fails for good; what was finished stays.
+    """
+    slabs = slabs_of(plan, portions)
+    with ExitStack() as stack:
+        files = open_files(plan, folder, portions, stack)
+        remote = remote_sources(plan.sources)
+        streams = {
+            place: stack.enter_context(source.span_stream(spans_of(plan, slabs, place), ahead=ahead_of(len(remote))))
+            for place, source in remote
+        }
+        stack.enter_context(one_torch_thread())
+        keep_freed_memory()
+        _Flow(plan, Writer(plan.combination(), files, finish, progress), streams).run(slabs)
+
+
+class _Arriving:
+    """A slab whose bytes are on their way. `missing`: sources that have not given theirs yet."""
+
+    def __init__(self, slab: Slab, buffers: dict[int, bytearray]) -> None:
+        self.slab = slab
+        self.buffers = buffers
+        self.missing = len(buffers)
+
+    def sources(self, plan: Plan, combination: Combination) -> TensorSources:
+        """How to read the slab: what was streamed from memory, models on this machine from their files."""
+        stored = combination.sources(self.slab.tensor)
+        base = len(plan.models)
+        reads = {place: self._read(plan, place) for place in self.buffers}
+        donor = plan.donor if plan.donor is not None else base
+        return TensorSources(
+            tuple(reads.get(place, read) for place, read in enumerate(stored.models)),
+            reads.get(base, stored.base) if stored.base is not None else None,
+            reads.get(donor, stored.donor),
+        )
+
+    def _read(self, plan: Plan, place: int) -> Read:
+        import torch
+
+        name = name_in(self.slab.tensor, place)
+        held = torch.frombuffer(self.buffers[place], dtype=torch_dtype(plan.sources[place].info(name).dtype))
+
+        def read(start: int, stop: int) -> Tensor:
+            return held[start - self.slab.start : stop - self.slab.start]
+
+        return read
+
+
+class _Flow:
+    """Readers, workers, and the thread that gives them slabs as long as there is memory. The first failure ends all."""
+
+    def __init__(self, plan: Plan, writer: Writer, streams: dict[int, SpanStream]) -> None:
+        self._plan = plan
+        self._writer = writer
+        self._streams = streams
+        self._changed = threading.Condition()
+        self._free = plan.slab_bytes
+        self._failure: BaseException | None = None
+        self._to_read: dict[int, SimpleQueue[_Arriving | None]] = {place: SimpleQueue() for place in streams}
+        self._to_combine: SimpleQueue[_Arriving | None] = SimpleQueue()
+
+    def run(self, slabs: Sequence[Slab]) -> None:
+        labours: list[Callable[[], None]] = [lambda place=place: self._receive(place) for place in self._streams]  # type: ignore[misc]
+        labours += [self._combine] * self._plan.workers
+        threads = [threading.Thread(target=self._guarded, args=(labour,), daemon=True) for labour in labours]
+        for thread in threads:
+            thread.start()
+        try:
+            for slab in slabs:
+                if not self._admit(slab):
+                    break
+            self._close_queues()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)  # waiting for ever would keep Ctrl-C from this thread on some systems
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            self._close_queues()
+            for thread in threads:
+                thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _admit(self, slab: Slab) -> bool:
+        """Waits for memory and sends the slab on its way; False when something has failed."""
+        need = streamed_bytes(self._plan, slab)
+        with self._changed:
+            while self._free < need and self._failure is None:
+                self._changed.wait(0.2)
+            if self._failure is not None:
+                return False
+            self._free -= need
+        buffers = {}
+        for place in places_needed(self._plan, slab.tensor):
+            if place in self._streams:
+                info = self._plan.sources[place].info(name_in(slab.tensor, place))
+                buffers[place] = bytearray((slab.stop - slab.start) * ITEM_SIZE[info.dtype])
+        arriving = _Arriving(slab, buffers)
+        for place in buffers:
+            self._to_read[place].put(arriving)
+        self._to_combine.put(arriving)
+        return True
+
+    def _receive(self, place: int) -> None:
+        while (arriving := self._to_read[place].get()) is not None:
+            self._streams[place].read_into(memoryview(arriving.buffers[place]))
+            with self._changed:
+                arriving.missing -= 1
+                self._changed.notify_all()
+
+    def _combine(self) -> None:
+        import torch
+
+        combination = self._writer.combination
+        with torch.no_grad(), combination.stream():
+            while (arriving := self._to_combine.get()) is not None:
+                with self._changed:
+                    while arriving.missing and self._failure is None:
+                        self._changed.wait()
+                    if self._failure is not None:
+                        return
+                slab = arriving.slab
+                sources = arriving.sources(self._plan, combination)
+                survey = combination.survey(slab.tensor, sources, self._writer.stop)
+                for portion in slab.portions:
+                    span = max(slab.start, portion.start), min(slab.stop, portion.stop)
+                    self._writer.write_part(portion, *span, sources, survey)
+                arriving.buffers.clear()
+                del sources
+                with self._changed:
+                    self._free += streamed_bytes(self._plan, slab)
+                    self._changed.notify_all()
+
+    def _guarded(self, labour: Callable[[], None]) -> None:
+        try:
+            labour()
+        except Interrupted:
+            pass  # the failure that interrupted the survey is the one to be told
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._failure = self._failure or error  # what fails afterwards fails because of it
+            self._changed.notify_all()
+        self._writer.stop.set()
+        for stream in self._streams.values():
+            stream.close()
+        self._close_queues()
+
+    def _close_queues(self) -> None:
+        for queue in self._to_read.values():
+            queue.put(None)
+        for _ in range(self._plan.workers):
+            self._to_combine.put(None)
