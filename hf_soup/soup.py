@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 from hf_soup.merging import Ingredients, Plan, Probe, SoupRecord, make_plan, merge, open_ingredients, probe
 from hf_soup.merging.device import choose_device
-from hf_soup.merging.output import output_problems
+from hf_soup.merging.output import case_problems, output_problems
 from hf_soup.progress import byte_bar, say
 from hf_soup.ranks import on_main_process
 from hf_soup.sizes import parse_size
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_soup.evaluation import HeldOut
+    from hf_soup.publishing import Target
     from hf_soup.selection import Evidence, Selection
 
 Model = str | Path | ModelRef
@@ -71,6 +72,15 @@ class MergedModel:
         )
 
 
+@dataclass(frozen=True)
+class PushedModel:
+    """A merge that went straight to the Hub. `url`: of the commit or pull request."""
+
+    url: str
+    recipe: SoupRecord
+    warnings: tuple[str, ...] = ()
+
+
 class Soup:
     """Models that are to be combined. Nothing is downloaded until something is asked of them.
 
@@ -80,7 +90,8 @@ class Soup:
 
     `base`: the pre-trained model that the others come from. Methods on task vectors need it, and then config, tokenizer
     and processor are copied from it; for the others it is an ancestor to check against, and the first model lends them. `token`, `revision` and `cache_dir` mean what they
-    mean in huggingface_hub; `revision` stands for every reference that names none.
+    mean in huggingface_hub; `revision` stands for every reference that names none. `stream`: weights of the Hub's models are
+    read over the network while they are merged, and none of them comes to this disk.
     """
 
     def __init__(
@@ -91,6 +102,7 @@ class Soup:
         token: str | bool | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
+        stream: bool = False,
     ) -> None:
         if isinstance(models, str | Path):
             raise InputError(f"Soup needs a list of models; write Soup(['{models}', …]).")
@@ -99,12 +111,18 @@ class Soup:
         self.token = token
         self.revision = revision
         self.cache_dir = cache_dir
+        self.stream = stream
 
     @cached_property
     def ingredients(self) -> Ingredients:
         """The models, pinned to commits and opened. Raises InputError with the problems of all of them."""
         return open_ingredients(
-            self._models, self._base, token=self.token, revision=self.revision, cache_dir=self.cache_dir
+            self._models,
+            self._base,
+            token=self.token,
+            revision=self.revision,
+            cache_dir=self.cache_dir,
+            stream=self.stream,
         )
 
     def plan(
@@ -136,7 +154,7 @@ class Soup:
             device=choose_device(device),
             out=Path(out) if out is not None else None,
         )
-        return plan.with_problems(self._too_few())
+        return plan.with_problems(self._too_few(plan))
 
     def probe(self) -> Probe:
         """Downloads the weights and reads a sample: do the models share an ancestor, is one damaged or a copy?"""
@@ -154,16 +172,21 @@ class Soup:
         memory: str | int = "256MiB",
         device: str = "auto",
         overwrite: bool = False,
+        fresh: bool = False,
+        digests: bool = False,
         force: bool = False,
         license: str | None = None,
-        publish: bool = False,
+        publish: bool | str | Target = False,
         **parameters: Any,
     ) -> MergedModel:
         """Writes the combination of the models to `out` and returns it.
 
         See `plan` for the options that are not named here. `force` goes on where the probe says that the models are
-        unrelated or doubled. `publish=True` checks first that the result can be published (licences). Raises InputError
-        with all problems before any work, NonFiniteWeights or SoupError when the work fails; then nothing is left behind.
+        unrelated or doubled. `publish=True` checks first that the result can be published (licences); a Hub ID or a
+        `hf_soup.publishing.Target` in its place, that it can be pushed there. `digests=True` records
+        the SHA-256 of local ingredients, which takes longer than the merge. An interrupted merge is kept in `OUT.partial`
+        and gone on with by the same call; `fresh=True` discards it. Raises InputError with all problems before any work,
+        NonFiniteWeights for NaN (then nothing is left behind), SoupError when the work fails.
         """
         plan = self.plan(
             method,
@@ -177,7 +200,60 @@ class Soup:
         )
         self._check_before_work(plan, Path(out), overwrite=overwrite, license=license, publish=publish)
         warnings = self._checked_by_probe(plan, force)
-        return self._write(plan, Path(out), overwrite=overwrite, license=license, warnings=warnings)
+        return self._write(
+            plan, Path(out), overwrite=overwrite, license=license, warnings=warnings, fresh=fresh, digests=digests
+        )
+
+    def merge_to_hub(
+        self,
+        repo_id: str,
+        method: str = "linear",
+        *,
+        weights: Sequence[float] | None = None,
+        dtype: str | None = None,
+        shard_size: str | int = "5GB",
+        memory: str | int = "256MiB",
+        device: str = "auto",
+        digests: bool = False,
+        force: bool = False,
+        license: str | None = None,
+        private: bool = False,
+        create_pr: bool = False,
+        revision: str | None = None,
+        name_private: bool = False,
+        **parameters: Any,
+    ) -> PushedModel:
+        """Merges and publishes without a local result, in one commit (or pull request) at the end.
+
+        At most one weight file of `shard_size` is on this disk at any time, in a temporary folder; with `stream=True`
+        none of the ingredients' weights is. Options as in `merge` and `MergedModel.push_to_hub`. An interrupted run
+        leaves nothing to be seen on the Hub; the same call then merges again and sends only files that have not arrived.
+        Raises InputError with all problems before any weight is read, also under a launcher with several processes;
+        HubError when the Hub fails, otherwise what `merge` raises.
+        """
+        from hf_soup.publishing import HubMerge, Target
+
+        target = Target(repo_id, private, create_pr, revision)
+        plan = self.plan(
+            method, weights=weights, dtype=dtype, shard_size=shard_size, memory=memory, device=device, **parameters
+        )
+        self._check_before_work(plan, None, license=license, publish=target)
+        told = list(plan.warnings)
+        work = HubMerge(
+            plan,
+            target,
+            self._finish(plan, license, told),
+            name_private=name_private,
+            license=license,
+            token=self.token,
+            cache_dir=self.cache_dir,
+            warn=cache(say),
+        )
+        work.rehearse()
+        told += self._checked_by_probe(plan, force)
+        with byte_bar("merging", plan.bytes_to_write) as progress:
+            record, url = work.carry_out(digests=digests, progress=progress)
+        return PushedModel(url, record, tuple(dict.fromkeys(told)))
 
     def greedy(
         self,
@@ -194,9 +270,11 @@ class Soup:
         memory: str | int = "256MiB",
         device: str = "auto",
         overwrite: bool = False,
+        fresh: bool = False,
+        digests: bool = False,
         force: bool = False,
         license: str | None = None,
-        publish: bool = False,
+        publish: bool | str | Target = False,
         trust_remote_code: bool = False,
     ) -> MergedModel:
         """Chooses ingredients by held-out score, writes their average to `out` and returns it with the evidence.
@@ -209,6 +287,8 @@ class Soup:
         """
         from hf_soup.selection.choose import checked_data, choose_greedily
 
+        if self.stream:
+            raise InputError("A greedy soup reads its ingredients many times; make it without stream=True.")
         if order not in ("score", "random"):
             raise InputError(f"order='{order}': it is 'score' or 'random'.")
         plan = self.plan(dtype=dtype, shard_size=shard_size, memory=memory, device=device, out=out)
@@ -246,6 +326,8 @@ class Soup:
             overwrite=overwrite,
             license=license,
             warnings=(*plan.warnings, *warnings),
+            fresh=fresh,
+            digests=digests,
             selection=selection,
             evidence=evidence,
         )
@@ -258,12 +340,30 @@ class Soup:
         overwrite: bool,
         license: str | None,
         warnings: Sequence[str],
+        fresh: bool = False,
+        digests: bool = False,
         selection: Selection | None = None,
         evidence: Evidence | None = None,
     ) -> MergedModel:
+        told = [*plan.warnings, *warnings]
+        finish = self._finish(plan, license, told, selection, evidence)
+        with byte_bar("merging", plan.bytes_to_write) as progress:
+            record = merge(
+                plan, out, overwrite=overwrite, fresh=fresh, digests=digests, progress=progress, finish=finish
+            )
+        return MergedModel(out, record, evidence, tuple(dict.fromkeys(told)), self.token)
+
+    def _finish(
+        self,
+        plan: Plan,
+        license: str | None,
+        told: list[str],
+        selection: Selection | None = None,
+        evidence: Evidence | None = None,
+    ) -> Callable[[Path, SoupRecord], None]:
+        """Returns what completes a merge's record and writes its card; warnings go to `told`."""
         from hf_soup.publishing import common_ancestor, load_card, write_card
 
-        told = [*plan.warnings, *warnings]
         cards = [
             load_card(model.folder) for model in plan.models
         ]  # before the work: a Hub that fails costs nothing then
@@ -277,26 +377,39 @@ class Soup:
             record.ancestor = given or common_ancestor(named)
             told.extend(write_card(folder, record, named, licence=license))
 
-        def write() -> tuple[SoupRecord, list[str]]:
-            with byte_bar("merging", plan.bytes_to_write) as progress:
-                return merge(plan, out, overwrite=overwrite, progress=progress, finish=finish), told
+        return finish
 
-        record, told = on_main_process(write)
-        return MergedModel(out, record, evidence, tuple(dict.fromkeys(told)), self.token)
-
-    def _too_few(self) -> list[str]:
-        if len(self.ingredients.models) > 1:
+    def _too_few(self, plan: Plan) -> list[str]:
+        """A task vector of one model can be scaled or negated; an average needs two."""
+        if len(self.ingredients.models) > 1 or plan.method.needs_base:
             return []
         return [f"Only one ingredient: {self.ingredients.models[0].label}; a soup needs at least two models."]
 
     def _check_before_work(
-        self, plan: Plan, out: Path, *, overwrite: bool, license: str | None, publish: bool, data: Sequence[Path] = ()
+        self,
+        plan: Plan,
+        out: Path | None,
+        *,
+        overwrite: bool = False,
+        license: str | None,
+        publish: bool | str | Target,
+        data: Sequence[Path] = (),
     ) -> None:
-        """Raises InputError with everything that would stop the merge or its publication later."""
-        from hf_soup.publishing import derive_licence, load_card
+        """Raises InputError with everything that would stop the merge or its publication later. `out` None: no folder."""
+        from hf_soup.publishing import Target, derive_licence, load_card, room_problems, target_problems
 
         local = [source.ref.path for source in plan.sources if source.ref is not None and source.ref.path is not None]
-        problems = [*plan.problems, *on_main_process(lambda: output_problems(out, overwrite, [*local, *data]))]
+        names = [*(file.name for file in plan.layout.files), *plan.donor_checkpoint.side_files()]
+        problems = list(plan.problems)
+        if out is None:
+            problems += room_problems(plan)
+        else:
+            problems += on_main_process(
+                lambda: [*output_problems(out, overwrite, [*local, *data]), *case_problems(out, names)]
+            )
+        if not isinstance(publish, bool):
+            target = Target(publish) if isinstance(publish, str) else publish
+            problems += on_main_process(lambda: target_problems(target, self.token))
         if publish or license is not None:
             try:
                 cards = [load_card(source.folder) for source in self._licensors(plan)]

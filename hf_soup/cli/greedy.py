@@ -39,6 +39,8 @@ def command(
     memory: opt.Memory = "256MiB",
     shard_size: opt.ShardSize = "5GB",
     overwrite: opt.Overwrite = False,
+    fresh: opt.Fresh = False,
+    digests: opt.Digests = False,
     force: opt.Force = False,
     push: opt.Push = None,
     private: opt.Private = False,
@@ -48,6 +50,7 @@ def command(
     as_json: opt.Json = False,
 ) -> None:
     """Choose ingredients by held-out data (Recipe 1 of arXiv 2203.05482) and average them."""
+    from hf_soup.publishing import Target
     from hf_soup.soup import Soup
 
     held_out = opt.held_out(data, score, task, metric, column, labels, minimise)
@@ -64,9 +67,11 @@ def command(
         memory=memory,
         shard_size=shard_size,
         overwrite=overwrite,
+        fresh=fresh,
+        digests=digests,
         force=force,
         license=license,
-        publish=push is not None,
+        publish=Target(push, private) if push is not None else False,
         trust_remote_code=trust_remote_code,
     )
     print_warnings(merged.warnings)

@@ -26,6 +26,10 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Memory = Annotated[str, typer.Option("--memory", help="Budget for the merge's buffers.")]
 ShardSize = Annotated[str, typer.Option("--shard-size", help="Largest size of one weight file.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Discard what an interrupted run left in OUT.partial.")]
+Digests = Annotated[
+    bool, typer.Option("--digests", help="Record the SHA-256 of local models; takes longer than the merge.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Go on where the probe says the models are unrelated.")]
 Push = Annotated[str | None, typer.Option("--push", help="Publish the result to this repository.")]
 Private = Annotated[bool, typer.Option("--private", help="Make the repository private.")]

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import erf
 
 from hf_soup.evaluation.metric import Interval, OnCounts, metric
 from hf_soup.evaluation.predictions import Predictions
@@ -50,6 +49,8 @@ def _debiased(confidence: np.ndarray, starts: np.ndarray) -> Callable[[np.ndarra
 
 def _mean_of_folded_normal(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """E|X| for X ~ N(mean, deviation²)."""
+    from scipy.special import erf
+
     safe = np.where(deviation == 0, 1.0, deviation)
     ratio = mean / safe
     folded = safe * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + mean * erf(ratio / math.sqrt(2))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_soup.publishing.card import render_card
     from hf_soup.publishing.card_files import write_card
+    from hf_soup.publishing.hub_merge import HubMerge, room_problems
     from hf_soup.publishing.ingredient_cards import (
         IngredientCard,
         common_ancestor,
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from hf_soup.publishing.licences import LICENCE_IDS, Licence, derive_licence, licence_warning
     from hf_soup.publishing.plot import evidence_plot, selection_plot
     from hf_soup.publishing.pushing import push
+    from hf_soup.publishing.target import Target, target_problems
     from hf_soup.publishing.verdict import Verdict, Verification
     from hf_soup.publishing.verification import verify
 
 _HOME = {
+    "HubMerge": "hub_merge",
     "IngredientCard": "ingredient_cards",
     "LICENCE_IDS": "licences",
     "Licence": "licences",
+    "Target": "target",
     "Verdict": "verdict",
     "Verification": "verdict",
     "common_ancestor": "ingredient_cards",
@@ -44,15 +48,19 @@ _HOME = {
     "push": "pushing",
     "read_card": "ingredient_cards",
     "render_card": "card",
+    "room_problems": "hub_merge",
     "selection_plot": "plot",
+    "target_problems": "target",
     "verify": "verification",
     "write_card": "card_files",
 }
 
 __all__ = [
     "LICENCE_IDS",
+    "HubMerge",
     "IngredientCard",
     "Licence",
+    "Target",
     "Verdict",
     "Verification",
     "common_ancestor",
@@ -65,7 +73,9 @@ __all__ = [
     "push",
     "read_card",
     "render_card",
+    "room_problems",
     "selection_plot",
+    "target_problems",
     "verify",
     "write_card",
 ]

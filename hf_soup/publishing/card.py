@@ -135,11 +135,16 @@ def _ancestor(record: SoupRecord, cards: Sequence[IngredientCard], secret: set[s
 
 def _settings(record: SoupRecord) -> str:
     count = len(record.ingredients)
+    values, rules = record.parameters, record.parameters.get("by_tensor")
+    if rules is not None:
+        values = rules["parameters"]
     shown = [
         f"{name} = {str(value).lower() if isinstance(value, bool) else cell(value)}"
-        for name, value in record.parameters.items()
-        if not (isinstance(value, list) and len(value) == count)
+        for name, value in values.items()
+        if not (isinstance(value, list) and len(value) == count) or rules is not None
     ]
+    if rules is not None:
+        shown.append("a list being a gradient over the layers, from the first to the last")
     shown.append(f"dtype = {record.dtype}" if record.dtype else "dtype of each tensor as in the ingredients")
     shown.append(f"device = {cell(record.device)}")
     return ", ".join(shown)

@@ -83,20 +83,23 @@ def commit(
     message: str,
     create_pr: bool,
     warn: Callable[[str], None],
+    uploaded: Sequence[CommitOperationAdd] = (),
 ) -> str:
     """Uploads what is missing and makes one commit of it; returns the address of the commit or pull request.
 
     The commit has everything in it or does not happen: what was uploaded before an interruption is found again by its
     digest. What an earlier model left and the new one does not replace is removed in the same commit: transformers prefers
     a single file over shards, adds an adapter that it finds to any model, and reads an added_tokens.json that lies there.
-    `warn` gets the names of these files, and of those in other formats, which stay.
+    `warn` gets the names of these files, and of those in other formats, which stay. `uploaded`: files that `send_ahead` has
+    brought there, for the same commit.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     api, repo_id = place.api, place.repo_id
-    additions = [CommitOperationAdd(path, content) for path, content in sorted(contents.items())]
+    additions = [*uploaded, *(CommitOperationAdd(path, content) for path, content in sorted(contents.items()))]
+    wanted = {operation.path_in_repo for operation in additions}
     missing = [operation for operation in additions if not place.holds(operation)]
-    stale = strays(place.files, contents)
+    stale = strays(place.files, wanted)
     if not missing and not stale:
         return f"{api.endpoint}/{repo_id}/commit/{place.head}"
     if stale:
@@ -104,7 +107,7 @@ def commit(
             f"{repo_id}: {', '.join(stale)} may be loaded together with the new model and {'is' if len(stale) == 1 else 'are'} "
             "removed by this push; earlier commits still have what it removes."
         )
-    if kept := unchecked_weights(place.files, contents):
+    if kept := unchecked_weights(place.files, wanted):
         warn(f"{repo_id}: {', '.join(kept)} may be of an earlier model; this push leaves what it does not replace.")
 
     def made_already() -> str | None:
@@ -116,7 +119,7 @@ def commit(
 
     if create_pr and (made := made_already()) is not None:
         return made
-    patiently(lambda: _upload(place, missing, create_pr))
+    patiently(lambda: _upload(place, missing, create_pr, free_memory=False))
 
     def send() -> str:
         made = api.create_commit(
@@ -132,7 +135,20 @@ def commit(
     return patiently(send, made_already)
 
 
-def _upload(place: Destination, missing: Sequence[CommitOperationAdd], create_pr: bool) -> None:
+def send_ahead(place: Destination, path_in_repo: str, file: Path, create_pr: bool) -> CommitOperationAdd:
+    """Uploads a large file unless the Hub has its content; returns the operation by which a later `commit` names it.
+
+    Until then nothing of it can be seen. The local file is not read again when the operation's `path_or_fileobj` is empty;
+    it is not for a file that the Hub wants to keep in git, which travels in the commit itself.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    operation = CommitOperationAdd(path_in_repo, file)
+    patiently(lambda: _upload(place, [operation], create_pr, free_memory=True))
+    return operation
+
+
+def _upload(place: Destination, missing: Sequence[CommitOperationAdd], create_pr: bool, *, free_memory: bool) -> None:
     """Sends the large files among them that the Hub does not have yet."""
     try:
         place.api.preupload_lfs_files(
@@ -141,7 +157,7 @@ def _upload(place: Destination, missing: Sequence[CommitOperationAdd], create_pr
             revision=place.branch,
             create_pr=create_pr,
             gitignore_content="",  # one in the repository would silently leave out files of the model
-            free_memory=False,
+            free_memory=free_memory,
         )
     except RuntimeError as error:
         if error.__cause__ is not None:  # huggingface_hub wraps what happened during the upload of a file

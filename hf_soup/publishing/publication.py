@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hf_soup.errors import InputError
+from hf_soup.merging.checksums import root_of
 from hf_soup.merging.record import RECORD_NAME, FileRecord, SoupRecord
 from hf_soup.publishing.card_files import card_files, is_generated, read_config, with_licence
 from hf_soup.publishing.front_matter import split_front_matter
@@ -45,8 +46,9 @@ def prepare_publication(
     licence: str | None = None,
     private: frozenset[str] = frozenset(),
     token: str | bool | None = None,
+    uploaded: Collection[str] = (),
 ) -> Publication:
-    """Returns what will be uploaded. `private`: Hub IDs that must not be named.
+    """Returns what will be uploaded. `private`: Hub IDs that must not be named. `uploaded`: weight files that are not.
 
     `cards`: of the recorded ingredients in their order, then of a base that takes part in the arithmetic. A card that
     somebody edited is kept, a generated one is rendered for the destination. Raises InputError with every problem:
@@ -58,7 +60,8 @@ def prepare_publication(
     chosen = derive_licence(cards, licence or before.licence)
     warning = licence_warning(cards, chosen)
     contents: dict[str, bytes | Path] = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-    record, problems = _as_it_is_now(folder, record, contents)
+    contents = {path: content for path, content in contents.items() if path not in uploaded}
+    record, problems = _as_it_is_now(folder, record, contents, uploaded)
     contents[RECORD_NAME] = (without_names(record, private).model_dump_json(indent=2) + "\n").encode()
     if edited and existing is not None:
         text = with_licence(existing, chosen) if licence is not None and chosen is not None else existing
@@ -73,22 +76,33 @@ def prepare_publication(
     return Publication(contents, (warning,) if warning else ())
 
 
-def _as_it_is_now(folder: Path, record: SoupRecord, contents: dict[str, bytes | Path]) -> tuple[SoupRecord, list[str]]:
+def _as_it_is_now(
+    folder: Path, record: SoupRecord, contents: dict[str, bytes | Path], uploaded: Collection[str]
+) -> tuple[SoupRecord, list[str]]:
     """Weights must be what the merge wrote; side files may have been edited, and the record then says so."""
     outputs, problems = {}, []
     for path, recorded in record.outputs.items():
+        if path in uploaded:
+            outputs[path] = recorded
+            continue
         is_weights = path.endswith((".safetensors", ".safetensors.index.json"))
         if path not in contents:
             if is_weights:
                 problems.append(f"{path} of {folder.name}: is missing; merge again.")
             continue
         found = _file_record(folder / path)
-        if is_weights and found != recorded:
+        if is_weights and not _is_what_was_written(folder / path, found, recorded):
             problems.append(
                 f"{path} of {folder.name}: was changed after the merge, {RECORD_NAME} says otherwise; merge again."
             )
-        outputs[path] = found
+        outputs[path] = found.model_copy(update={"root": recorded.root if is_weights else None})
     return record.model_copy(update={"outputs": outputs}), problems
+
+
+def _is_what_was_written(path: Path, found: FileRecord, recorded: FileRecord) -> bool:
+    if recorded.root is not None and path.suffix == ".safetensors":
+        return found.size == recorded.size and root_of(path) == recorded.root
+    return (found.size, found.sha256) == (recorded.size, recorded.sha256)
 
 
 def _with_local_facts(

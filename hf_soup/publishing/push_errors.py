@@ -13,8 +13,11 @@ AGAIN = "run the same push again, it uploads only what is missing"
 
 
 @contextmanager
-def push_errors(repo_id: str) -> Iterator[None]:
-    """Turns errors of huggingface_hub inside the block into InputError (do something else) or HubError (try again)."""
+def push_errors(repo_id: str, again: str = AGAIN) -> Iterator[None]:
+    """Turns errors of huggingface_hub inside the block into InputError (do something else) or HubError (try again).
+
+    `again`: how to try again, for the message.
+    """
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -31,12 +34,12 @@ def push_errors(repo_id: str) -> Iterator[None]:
             except (GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError):
                 raise
             except HfHubHTTPError as error:
-                _by_status(repo_id, error)
+                _by_status(repo_id, error, again)
                 raise
             except json.JSONDecodeError as error:
-                raise HubError(f"{repo_id}: the Hub's answer could not be read ({error}); {AGAIN}.") from error
+                raise HubError(f"{repo_id}: the Hub's answer could not be read ({error}); {again}.") from error
             except RuntimeError as error:  # what hf_xet raises when a transfer fails
-                raise HubError(f"{repo_id}: the upload failed ({_one_line(error)}); {AGAIN}.") from error
+                raise HubError(f"{repo_id}: the upload failed ({_one_line(error)}); {again}.") from error
             except ValueError as error:  # the Hub's verdict on the front matter comes as one
                 raise InputError(f"{repo_id}: the Hub refuses the card: {_one_line(error)}") from error
     except LocalTokenNotFoundError as error:
@@ -44,10 +47,10 @@ def push_errors(repo_id: str) -> Iterator[None]:
             f"{repo_id}: publishing needs a token; log in with `hf auth login` or pass token=."
         ) from error
     except HubError as error:
-        raise HubError(str(error).replace("run the command again", AGAIN)) from error.__cause__
+        raise HubError(str(error).replace("run the command again", again)) from error.__cause__
 
 
-def _by_status(repo_id: str, error: Exception) -> None:
+def _by_status(repo_id: str, error: Exception, again: str) -> None:
     status = status_of(error)
     said = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
     if status == 401:
@@ -61,7 +64,7 @@ def _by_status(repo_id: str, error: Exception) -> None:
         ) from error
     if status == 412:
         raise HubError(
-            f"{repo_id}: the branch moved while the files were uploaded, and nothing was changed; {AGAIN}."
+            f"{repo_id}: the branch moved while the files were uploaded, and nothing was changed; {again}."
         ) from error
     if status == 413:
         raise InputError(

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_soup.errors import InputError
 from hf_soup.merging.record import IngredientRecord, SoupRecord
 from hf_soup.progress import say
-from hf_soup.publishing.destination import MAIN, commit, look_at, prepare
+from hf_soup.publishing.destination import Destination, commit, look_at, prepare
 from hf_soup.publishing.ingredient_cards import load_cards
 from hf_soup.publishing.patience import patiently
 from hf_soup.publishing.private_names import named_repositories
-from hf_soup.publishing.publication import prepare_publication, read_merge
+from hf_soup.publishing.publication import Publication, prepare_publication, read_merge
 from hf_soup.publishing.push_errors import push_errors
+from hf_soup.publishing.target import Target
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
 _MESSAGE = "Upload a model soup made with hf-soup"
+
+Warn = Callable[[str], None]
 
 
 class Visibility(Enum):
@@ -41,7 +44,7 @@ def push(
     name_private: bool = False,
     license: str | None = None,
     cache_dir: str | Path | None = None,
-    warn: Callable[[str], None] = say,
+    warn: Warn = say,
 ) -> str:
     """Publishes a merge's folder as one commit (or pull request) and returns its address.
 
@@ -55,15 +58,62 @@ def push(
     Raises InputError, before anything is sent, for licences that differ, for tokens, paths or private names in a file,
     for weights that are not the merged ones; HubError when the Hub fails.
     """
+    target = Target(repo_id, private, create_pr, revision)
+    prepared = prepare_push(
+        Path(folder), target, name_private=name_private, license=license, token=token, cache_dir=cache_dir, warn=warn
+    )
+    return prepared.send(commit_message=commit_message, warn=warn)
+
+
+@dataclass(frozen=True)
+class PreparedPush:
+    """A push that was checked and of which nothing is sent yet."""
+
+    target: Target
+    place: Destination
+    publication: Publication
+
+    def send(
+        self,
+        *,
+        uploaded: Sequence[CommitOperationAdd] = (),
+        commit_message: str | None = None,
+        warn: Warn = say,
+    ) -> str:
+        """Uploads and commits; returns the address of the commit or pull request. `uploaded`: what was sent before."""
+        with push_errors(self.place.repo_id):
+            return commit(
+                prepare(self.place),
+                self.publication.contents,
+                commit_message or _MESSAGE,
+                self.target.create_pr,
+                warn,
+                uploaded,
+            )
+
+
+def prepare_push(
+    folder: Path,
+    target: Target,
+    *,
+    uploaded: Collection[str] = (),
+    name_private: bool = False,
+    license: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    warn: Warn = say,
+) -> PreparedPush:
+    """Makes every check of a push and renders what it will send.
+
+    `uploaded`: weight files that need not be in the folder, for the Hub has them or will have got them; what the record
+    says of them is published as it is. The rest as in `push`, which raises what this raises.
+    """
     from huggingface_hub import HfApi
 
-    folder = Path(folder)
-    if create_pr and revision not in (None, MAIN):
-        raise InputError("A pull request goes to the main branch; leave out either --pr or --revision.")
     record = read_merge(folder)
     api = HfApi(token=token)
-    with push_errors(repo_id):
-        place = look_at(api, repo_id, revision, private)
+    with push_errors(target.repo_id):
+        place = look_at(api, target.repo_id, target.revision, target.private)
     visibility = _visibility(api, named_repositories(record))
     hidden = frozenset(repo_id for repo_id, seen in visibility.items() if seen is not Visibility.PUBLIC)
     must_hide = hidden if not name_private and not place.private else frozenset()
@@ -75,12 +125,11 @@ def push(
     readable = [_unless_unseen(one, visibility) for one in _licensors(record)]
     cards = load_cards(readable, token=token, cache_dir=cache_dir)
     publication = prepare_publication(
-        folder, record, cards, place.repo_id, licence=license, private=must_hide, token=token
+        folder, record, cards, place.repo_id, licence=license, private=must_hide, token=token, uploaded=uploaded
     )
     for warning in publication.warnings:
         warn(warning)
-    with push_errors(place.repo_id):
-        return commit(prepare(place), publication.contents, commit_message or _MESSAGE, create_pr, warn)
+    return PreparedPush(target, place, publication)
 
 
 def _visibility(api: HfApi, repo_ids: Sequence[str]) -> dict[str, Visibility]:

@@ -77,6 +77,9 @@ def digest_contradictions(record: SoupRecord, models: RecordedModels) -> Iterato
             git_sha1 = expected.git_sha1 and (file.git_sha1 or expected.git_sha1)
             if file.size != expected.size or sha256 != expected.sha256 or git_sha1 != expected.git_sha1:
                 yield f"{path} of {model.label} is not the file that soup.json recorded for {one.name} (another digest)."
+        digested = any(file.sha256 or file.git_sha1 for file in one.files.values())
+        if not digested and model.sampled_digest() != one.fingerprint:  # it was a folder on the merging machine
+            yield f"{model.label} is not the model that soup.json recorded for {one.name} (another fingerprint)."
 
 
 def _problems(record: SoupRecord, recorded: list[IngredientRecord], given: Mapping[str, str | Path]) -> list[str]:

@@ -13,8 +13,9 @@ from hf_soup.checkpoints.folder import ModelFolder
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.checkpoints.side_files import side_files
 from hf_soup.checkpoints.weight_files import SAFETENSORS_INDEX
+from hf_soup.merging.checksums import root_of
 from hf_soup.merging.layout import INDEX_NAME, lay_out
-from hf_soup.merging.record import SoupRecord
+from hf_soup.merging.record import FileRecord, SoupRecord
 from hf_soup.publishing.strays import loads_as_weights, loads_beside_weights, strays, unchecked_weights
 from hf_soup.publishing.verdict import FileVerdict
 
@@ -75,13 +76,15 @@ def compare_digests(published: ModelFolder, record: SoupRecord) -> Iterator[File
         found = published.files.get(path)
         if found is None:
             yield FileVerdict(path, "is missing, soup.json lists it", True)
-        elif found.size != recorded.size or not _digest_agrees(published, path, recorded.sha256):
+        elif found.size != recorded.size or not _digest_agrees(published, path, recorded):
             yield FileVerdict(path, "has another digest than soup.json says", True)
 
 
-def _digest_agrees(folder: ModelFolder, path: str, recorded: str | None) -> bool:
+def _digest_agrees(folder: ModelFolder, path: str, recorded: FileRecord) -> bool:
+    if recorded.root is not None and root_of(folder.local_path(path)) != recorded.root:
+        return False
     known = folder.files[path].sha256
-    return recorded is None or recorded == (known or sha256_of(folder.local_path(path)))
+    return recorded.sha256 is None or recorded.sha256 == (known or sha256_of(folder.local_path(path)))
 
 
 def sha256_of(path: Path) -> str:

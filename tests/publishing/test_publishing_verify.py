@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoints import write_relatives
 
 from hf_soup.errors import InputError
+from hf_soup.merging.checksums import root_of
 from hf_soup.publishing import Verdict, push, verify
 
 
@@ -61,6 +62,8 @@ def make_digests_fit(folder: Path) -> None:
     for path, output in outputs.items():
         content = (folder / path).read_bytes()
         output |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        if output["root"] is not None:
+            output["root"] = root_of(folder / path)
     edit_record(folder, outputs=outputs)
 
 
@@ -205,7 +208,7 @@ def test_a_folder_that_is_not_the_recorded_ingredient_is_said(soup, runs, tmp_pa
     stranger = write_relatives(tmp_path / "strangers", 1, seed=9)[0]
     found = verify(soup, ingredients={**given(runs), "run-1": stranger})
     assert found.exit_code == 4
-    assert any("not the file that soup.json recorded for run-1" in one for one in found.contradictions)
+    assert any("is not the model that soup.json recorded for run-1" in one for one in found.contradictions)
 
 
 def test_missing_local_ingredients_are_listed_with_the_option_that_supplies_them(soup, runs):
