@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_soup.evaluation import HeldOut
     from hf_soup.publishing import verify
-    from hf_soup.soup import MergedModel, Soup
+    from hf_soup.soup import MergedModel, PushedModel, Soup
 
 __version__ = "0.1.0"
 
 _HOME = {
     "HeldOut": "hf_soup.evaluation",
     "MergedModel": "hf_soup.soup",
+    "PushedModel": "hf_soup.soup",
     "Soup": "hf_soup.soup",
     "verify": "hf_soup.publishing",
 }
 
-__all__ = ["HeldOut", "MergedModel", "Soup", "verify"]
+__all__ = ["HeldOut", "MergedModel", "PushedModel", "Soup", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ _SECONDS_BETWEEN_EVENTS = 0.5
 
 @dataclass
 class _Audience:
-    """Who reads standard error: `programs` after `speak_json`, else people."""
+    """Who reads standard error: `programs` within `speaking_json`, else people."""
 
     programs: bool = False
 
@@ -23,9 +23,15 @@ class _Audience:
 _AUDIENCE = _Audience()
 
 
-def speak_json() -> None:
-    """From now on, progress is told as one JSON object a line: `{"event": "progress", "phase": …, "bytes": …, "total": …}`."""
-    _AUDIENCE.programs = True
+@contextmanager
+def speaking_json(yes: bool) -> Iterator[None]:
+    """Within the block, progress is told as one JSON object a line: `{"event": "progress", "phase": …, "bytes": …, "total": …}`."""
+    before = _AUDIENCE.programs
+    _AUDIENCE.programs = yes
+    try:
+        yield
+    finally:
+        _AUDIENCE.programs = before
 
 
 @contextmanager

@@ -29,8 +29,9 @@ def is_main_process() -> bool:
 
 
 def cores() -> int:
-    """Returns the number of workers for this process: the cores, shared among the processes on this machine."""
-    return max(1, min(8, os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    """Returns the number of workers for this process: the cores that it may use, shared among those on this machine."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, usable) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def launched_alone() -> bool:

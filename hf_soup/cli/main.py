@@ -12,7 +12,7 @@ import typer
 
 from hf_soup.cli import demo, evaluate, extension, greedy, hub, inspect, merge, methods, push, verify
 from hf_soup.errors import InputError, SoupError
-from hf_soup.progress import speak_json
+from hf_soup.progress import speaking_json
 from hf_soup.ranks import launched_alone
 
 _INTERRUPTED = 130
@@ -55,8 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = [word for word in given if word != "--debug"]
     if "--version" in given[:1]:
         given = ["--version", "methods"]  # a group wants a command; the option ends the program before it
-    if "--json" in given:
-        speak_json()
     if launched_alone():
         print(
             "accelerate launch was asked for several processes and has started one, as it does with --cpu; start them with "
@@ -64,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is asked to end ends as cleanly as with Ctrl-C
-    sys.exit(_run(given, debug))
+    with speaking_json("--json" in given):
+        code = _run(given, debug)
+    sys.exit(code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:

@@ -34,6 +34,8 @@ class MergekitMethod:
     base: Base
     parameters: dict[str, Parameter] = field(default_factory=dict)
     only: dict[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
+    """Our parameters that a mergekit file has no word for, as mergekit means them."""
     warning: str | None = None
 
 
@@ -65,7 +67,7 @@ MERGEKIT_METHODS: dict[str, MergekitMethod] = {
     ),
     "dare_linear": MergekitMethod(Base.THE_ORIGIN, _DARE, warning=_DARE_WARNING),
     "dare_ties": MergekitMethod(Base.THE_ORIGIN, _DARE, warning=_DARE_WARNING),
-    "model_stock": MergekitMethod(Base.THE_ORIGIN, only={"filter_wise": False}),
+    "model_stock": MergekitMethod(Base.THE_ORIGIN, only={"filter_wise": False}, fixed={"beyond_base": True}),
 }
 
 KNOWN_PARAMETERS = frozenset(

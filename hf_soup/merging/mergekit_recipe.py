@@ -235,7 +235,7 @@ def _parameters(
     method: MergekitMethod, ingredients: list[_Ingredient], common: dict[str, Value], problems: list[str]
 ) -> dict[str, Any]:
     """Returns our parameters, all of them stated, since mergekit's defaults are not ours."""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = dict(method.fixed)
     for name, parameter in method.parameters.items():
         if not parameter.per_model:
             if name not in common and parameter.default is None:

@@ -41,15 +41,17 @@ def _of_granule(vectors: Sequence[Tensor]) -> np.ndarray:
     n = len(vectors[0])
     pairs = [(i, j) for i in range(k) for j in range(i, k)]
     lanes = np.zeros((len(pairs), _LANES))
-    product = np.empty(_CHUNK)
+    product, summed = np.empty(_CHUNK), np.empty(_LANES)
+    stored, wide = [vector.numpy() for vector in vectors], np.empty((k, _CHUNK))
     for start in range(0, n, _CHUNK):
-        wide = [vector[start : start + _CHUNK].double().numpy() for vector in vectors]
-        count = len(wide[0])
+        count = min(_CHUNK, n - start)
         rows = -(-count // _LANES)
         product[count : rows * _LANES] = 0
+        for vector, chunk in zip(stored, wide, strict=True):
+            chunk[:count] = vector[start : start + count]
         for sums, (i, j) in zip(lanes, pairs, strict=True):
-            np.multiply(wide[i], wide[j], out=product[:count])
-            sums += np.add.reduce(product[: rows * _LANES].reshape(rows, _LANES), axis=0)
+            np.multiply(wide[i, :count], wide[j, :count], out=product[:count])
+            sums += np.add.reduce(product[: rows * _LANES].reshape(rows, _LANES), axis=0, out=summed)
     lanes = np.add.reduce(lanes.reshape(len(pairs), 16, 64), axis=1)
     gram = np.empty((k, k))
     for sums, (i, j) in zip(lanes, pairs, strict=True):

@@ -144,7 +144,9 @@ def _settings(record: SoupRecord) -> str:
         if not (isinstance(value, list) and len(value) == count) or rules is not None
     ]
     if rules is not None:
-        shown.append("a list being a gradient over the layers, from the first to the last")
+        shown.append(
+            "lists giving one value per model, and a list among them a gradient from the first layer to the last"
+        )
     shown.append(f"dtype = {record.dtype}" if record.dtype else "dtype of each tensor as in the ingredients")
     shown.append(f"device = {cell(record.device)}")
     return ", ".join(shown)

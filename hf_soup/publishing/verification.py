@@ -63,7 +63,7 @@ def verify(
     ]
     return Verification(
         target=published.label,
-        ingredients=tuple(model.label for model in models.models),
+        ingredients=tuple(model.label for model in models.all()),
         device=record.device,
         tensors=tuple(tensors),
         files=tuple(files),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -212,9 +214,10 @@ def test_the_command_merges_by_a_recipe(capsys, tmp_path):
     folders = write_relatives(tmp_path, 3)
     text = f"hf_soup: 1\nmodels:\n- {{model: {folders[0]}, weight: 3}}\n- {folders[1]}\n- {folders[2]}\nlicense: mit\n"
     path = written(tmp_path, text)
-    code, out, _ = run(capsys, "merge", path, "-o", tmp_path / "soup", "--dry-run")
+    code, out, _ = run(capsys, "merge", path, "-o", tmp_path / "soup", "--dry-run", "--json")
     assert code == 0
-    assert "weight=3" in out
+    planned = {row["label"]: row["parameters"]["weight"] for row in json.loads(out)["ingredients"]}
+    assert planned == {str(folders[0]): 3, str(folders[1]): 1, str(folders[2]): 1}
     code, out, err = run(capsys, "merge", path, "-o", tmp_path / "soup")
     assert code == 0, err
     record = read_json(tmp_path / "soup" / "soup.json")

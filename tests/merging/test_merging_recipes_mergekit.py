@@ -56,7 +56,7 @@ TASK = {"models": [weighted(A, 0.5), weighted(B, 2)], "base_model": "c/c"}
             {"merge_method": "dare_ties", **TASK},
             {"weight": [0.5, 2], "density": 1.0, "scale": 1.0, "normalize": False, "rescale": True},
         ),
-        ({"merge_method": "model_stock", "models": [A, B], "base_model": "c/c"}, {}),
+        ({"merge_method": "model_stock", "models": [A, B], "base_model": "c/c"}, {"beyond_base": True}),
     ],
 )
 def test_defaults_are_those_of_mergekit(tmp_path, document, parameters):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ from hf_soup.errors import InputError
 from hf_soup.merging.layers import Layers, layer_count, layer_of
 from hf_soup.merging.tensor_parameters import TensorParameters
 from hf_soup.merging.tensor_values import FilterRule, FilterRules, Gradient, first_of, read_value, write_value
-from hf_soup.methods import METHODS
+from hf_soup.methods import METHODS, merge_method
 
 LINEAR, TIES, SLERP = METHODS["linear"], METHODS["ties"], METHODS["slerp"]
 NAMES = [
@@ -235,6 +237,14 @@ def test_bad_values_are_named_by_their_place(raw, said):
 
 
 def test_a_method_without_parameters_has_none_in_any_order():
-    parameters = TensorParameters.bind(METHODS["model_stock"], 2, {}, NAMES).permuted([1, 0])
+    @merge_method(commutative=True)
+    def plain(models: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Returns the first."""
+        return models[0]
+
+    try:
+        parameters = TensorParameters.bind(METHODS["plain"], 2, {}, NAMES).permuted([1, 0])
+    finally:
+        del METHODS["plain"]
     assert parameters.uniform
     assert (parameters.of("lm_head.weight"), parameters.to_json()) == ({}, {})
