@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hf_soup.merging.combination import BLOCK
 from hf_soup.merging.portions import PORTION_GRANULES
 from hf_soup.merging.tensors import MergedTensor
 from hf_soup.methods import GRANULE, MergeMethod
@@ -13,7 +12,9 @@ from hf_soup.methods import GRANULE, MergeMethod
 _BLOCKS = 14
 """Of the arithmetic's dtype that a worker may hold: one as stored, base, model, sums, masks, the result and its cast."""
 _SURVEY_BYTES = 24 * 2**20
-"""Of one survey beside its blocks, see `hf_soup.methods.blocks`."""
+_SURVEY_BYTES_OF_A_MODEL = 6 * GRANULE
+"""Of one survey beside its blocks, see `hf_soup.methods.blocks`; some hold a granule of every model, and a part of it twice as
+wide."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def buffers_of(
     wide = 8 if any(tensor.double for tensor in tensors) else 4
     largest = max(tensors, key=lambda tensor: tensor.info.numel, default=None)
     if method.elementwise:
-        each = _worker_bytes(method, wide, device)
+        each = _worker_bytes(method, n_models, wide, device)
         need = "one block"
     else:
         each = (largest.info.numel if largest is not None else 0) * (2 * (n_models + 1) * wide + 3 * wide)
@@ -55,6 +56,7 @@ def buffers_of(
 def stream_buffers_of(
     method: MergeMethod,
     tensors: Sequence[MergedTensor],
+    n_models: int,
     widths: Sequence[int],
     memory_bytes: int,
     workers: int,
@@ -68,7 +70,7 @@ def stream_buffers_of(
     the others need a whole tensor of all models in memory, since the network is not read twice.
     """
     wide = 8 if any(tensor.double for tensor in tensors) else 4
-    each = _worker_bytes(method, wide, device)
+    each = _worker_bytes(method, n_models, wide, device)
     if method.survey is not None or not method.elementwise:
         sizes = {t.info.name: t.info.numel * width for t, width in zip(tensors, widths, strict=True)}
         name = max(sizes, key=lambda name: sizes[name], default="")
@@ -78,7 +80,7 @@ def stream_buffers_of(
             f"'{name}', which {method.name} needs whole when it is streamed",
         )
         if not method.elementwise:
-            each = max((t.info.numel * (2 * (len(widths) + 1) + 3) * wide for t in tensors), default=0)
+            each = max((t.info.numel * (2 * (n_models + 1) + 3) * wide for t in tensors), default=0)
     else:
         width = max(widths, default=1)
         room = memory_bytes - stream_bytes - workers * each
@@ -97,9 +99,13 @@ def stream_buffers_of(
     return Buffers(fitting, fixed + spare + fitting * each, (), elements, slab + spare)
 
 
-def _worker_bytes(method: MergeMethod, wide: int, device: str) -> int:
-    elements = BLOCK if device == "cpu" else GRANULE * PORTION_GRANULES
-    return elements * _BLOCKS * wide + (_SURVEY_BYTES if method.survey is not None else 0)
+def _worker_bytes(method: MergeMethod, n_models: int, wide: int, device: str) -> int:
+    elements = GRANULE if device == "cpu" else GRANULE * PORTION_GRANULES
+    return elements * _BLOCKS * wide + _survey_bytes(method, n_models, wide)
+
+
+def _survey_bytes(method: MergeMethod, n_models: int, wide: int) -> int:
+    return _SURVEY_BYTES + n_models * _SURVEY_BYTES_OF_A_MODEL * (wide // 4) if method.survey is not None else 0
 
 
 def _too_small(memory_bytes: int, need: str, nbytes: int) -> str:

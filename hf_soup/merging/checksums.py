@@ -1,6 +1,6 @@
 """Checksums of a result, computed while it is written, at a tenth of the cost of a cryptographic digest.
 
-A granule (65,536 elements of one tensor) has a 64-bit checksum: the sum of its 8-byte words, each times an odd constant of
+A granule (262,144 elements of one tensor) has a 64-bit checksum: the sum of its 8-byte words, each times an odd constant of
 its place, modulo 2⁶⁴. It finds what gets lost or damaged by accident. A file's root is the SHA-256 of its header and of the
 checksums of its granules in the order of the file. It is no proof against a forger: `verify` derives the weights instead.
 """

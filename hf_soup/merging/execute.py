@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hf_soup.checkpoints.dtypes import ITEM_SIZE
 from hf_soup.checkpoints.positioned_file import PositionedFile
 from hf_soup.merging.checksums import granule_checksum
-from hf_soup.merging.combination import BLOCK, Combination
+from hf_soup.merging.combination import Combination
 from hf_soup.merging.freed_memory import keep_freed_memory
 from hf_soup.merging.layout import INDEX_NAME, OutputFile
 from hf_soup.merging.plan import Plan
@@ -148,7 +148,7 @@ class Writer:
         combined = portion.tensor.rule is Rule.COMBINE
         if combined and (self.combination.device != "cpu" or not self.combination.method.elementwise):
             return span
-        return BLOCK
+        return GRANULE
 
 
 class _Work:

@@ -258,7 +258,7 @@ def _buffers(
     ]
     ahead = ahead_of(len(remote))
     connections = sum(source.span_stream([], ahead=ahead).buffered_bytes for _, source in remote)
-    return stream_buffers_of(method, tensors, widths, memory_bytes, workers, device, connections)
+    return stream_buffers_of(method, tensors, len(models), widths, memory_bytes, workers, device, connections)
 
 
 def _disk_problems(plan: Plan, out: Path | None) -> list[str]:

@@ -13,7 +13,7 @@ from hf_soup.methods.blocks import GRANULE
 if TYPE_CHECKING:
     from hf_soup.merging.plan import Plan
 
-PORTION_GRANULES = 64
+PORTION_GRANULES = 16
 """8 MiB of bfloat16: long enough for the disk to read ahead, short enough to share work evenly and to lose little."""
 
 

@@ -9,15 +9,17 @@ import numpy as np
 from torch import Tensor
 
 _LANES = 1_024
-_CHUNK = 16 * _LANES  # elements; in float64 two of them and their product stay in a core's second-level cache
+_ROWS, _ROWS_OF_MANY = 256, 64
+"""Lanes that are looked at together: of many vectors fewer, so that the float64 copies stay small."""
+_MANY = 4
 
 
 def inner_products(granules: Iterable[Sequence[Tensor]]) -> np.ndarray:
     """Returns the Gram matrix ⟨vᵢ, vⱼ⟩ of k vectors, float64, shape [k, k].
 
     granules: the k vectors' parts on the CPU, granule after granule. Products are formed in float64, where those of float32
-    are exact. Within a granule they are summed in 1,024 lanes, one after the other, then 16 lanes at a time, and the 64
-    sums that remain are added exactly: an order that does not depend on how many numbers a processor adds at once, as
+    are exact. Within a granule they are summed in 1,024 lanes, one after the other in rows of lanes (256 at a time, 64 of more
+    than four vectors), then 16 lanes at a time, and the 64 sums that remain are added exactly: an order that does not depend on how many numbers a processor adds at once, as
     np.dot and torch.sum do. Granules are added in their order.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # NaN and infinity are found, and named, in what is merged
@@ -41,14 +43,15 @@ def _of_granule(vectors: Sequence[Tensor]) -> np.ndarray:
     n = len(vectors[0])
     pairs = [(i, j) for i in range(k) for j in range(i, k)]
     lanes = np.zeros((len(pairs), _LANES))
-    product, summed = np.empty(_CHUNK), np.empty(_LANES)
-    stored, wide = [vector.numpy() for vector in vectors], np.empty((k, _CHUNK))
-    for start in range(0, n, _CHUNK):
-        count = min(_CHUNK, n - start)
+    chunk = _LANES * (_ROWS if k <= _MANY else _ROWS_OF_MANY)
+    product, summed = np.empty(chunk), np.empty(_LANES)
+    stored, wide = [vector.numpy() for vector in vectors], np.empty((k, chunk))
+    for start in range(0, n, chunk):
+        count = min(chunk, n - start)
         rows = -(-count // _LANES)
         product[count : rows * _LANES] = 0
-        for vector, chunk in zip(stored, wide, strict=True):
-            chunk[:count] = vector[start : start + count]
+        for vector, copy in zip(stored, wide, strict=True):
+            copy[:count] = vector[start : start + count]
         for sums, (i, j) in zip(lanes, pairs, strict=True):
             np.multiply(wide[i, :count], wide[j, :count], out=product[:count])
             sums += np.add.reduce(product[: rows * _LANES].reshape(rows, _LANES), axis=0, out=summed)

@@ -19,8 +19,10 @@ def linear(models: Sequence[Tensor], *, weight: PerModel[Finite] = 1.0, normaliz
     unchanged; products are formed before sums, never fused, so that every kind of CPU gives the same bits.
     Source: Model soups, arXiv 2203.05482, section 2 (uniform soup: equal weights).
     """
-    terms = (x.mul_(factor) for factor, x in zip(quotients(weight, normalize), models, strict=True))
+    factors = quotients(weight, normalize)
+    equal = len(set(factors)) == 1
+    terms = (x if equal else x.mul_(factor) for factor, x in zip(factors, models, strict=True))
     merged = next(terms)
     for term in terms:
         merged += term
-    return merged
+    return merged.mul_(factors[0]) if equal and factors[0] != 1 else merged

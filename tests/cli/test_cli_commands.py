@@ -193,7 +193,7 @@ def test_an_interrupt_is_exit_code_130_and_the_same_command_goes_on(tmp_path):
     for seed, model in enumerate(models):
         make_model(model, 300, seed)
     command = [sys.executable, "-c", "from hf_soup.cli import main; main()", "merge", *map(str, models)]
-    command += ["-o", str(tmp_path / "soup"), "--memory", "8MiB", "--force"]
+    command += ["-o", str(tmp_path / "soup"), "--memory", "16MiB", "--force"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     journal = tmp_path / "soup.partial" / ".journal-0"
     while process.poll() is None and not (journal.exists() and journal.stat().st_size):

@@ -91,7 +91,7 @@ def test_input_shards_block_size_and_workers_do_not_change_the_bytes(tmp_path):
     parts = [write_checkpoint(tmp_path / f"parts{i}", model, shards=3) for i, model in enumerate(models)]
     expected = bytes_of(merged(tmp_path, whole, "a"))
     assert bytes_of(merged(tmp_path, parts, "b")) == expected
-    assert bytes_of(merged(tmp_path, whole, "c", workers=5, memory_bytes=8 * 2**20)) == expected
+    assert bytes_of(merged(tmp_path, whole, "c", workers=5, memory_bytes=16 * 2**20)) == expected
     assert bytes_of(merged(tmp_path, whole, "d", workers=1)) == expected
 
 

@@ -17,11 +17,11 @@ def slow(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(sum(Fraction(x) * Fraction(y) for x, y in zip(a.tolist(), b.tolist(), strict=True)))
 
 
-def lane_by_lane(a: torch.Tensor, b: torch.Tensor) -> float:
+def lane_by_lane(a: torch.Tensor, b: torch.Tensor, rows: int) -> float:
     """The documented order, one number at a time."""
     lanes = [0.0] * 1024
-    for chunk in range(0, len(a), 16 * 1024):
-        x, y = a[chunk : chunk + 16 * 1024].tolist(), b[chunk : chunk + 16 * 1024].tolist()
+    for chunk in range(0, len(a), rows * 1024):
+        x, y = a[chunk : chunk + rows * 1024].tolist(), b[chunk : chunk + rows * 1024].tolist()
         sums: list[float | None] = [None] * 1024
         for place, (p, q) in enumerate(zip(x, y, strict=True)):
             before = sums[place % 1024]
@@ -33,16 +33,17 @@ def lane_by_lane(a: torch.Tensor, b: torch.Tensor) -> float:
     return math.fsum(columns)
 
 
-@pytest.mark.parametrize("n", [1, 63, 64, 1023, 1024, 1025, 16 * 1024 + 1, GRANULE - 1, GRANULE])
+@pytest.mark.parametrize("n", [1, 63, 64, 1023, 1024, 1025, 64 * 1024 + 1, GRANULE - 1, GRANULE])
+@pytest.mark.parametrize(("count", "rows"), [(3, 256), (5, 64)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sums_are_taken_in_the_documented_order(n, dtype):
+def test_sums_are_taken_in_the_documented_order(n, dtype, count, rows):
     generator = torch.Generator().manual_seed(n)
-    vectors = [torch.randn(n, generator=generator, dtype=dtype) for _ in range(3)]
+    vectors = [torch.randn(n, generator=generator, dtype=dtype) for _ in range(count)]
     gram = inner_products([vectors])
     assert gram.dtype == np.float64
     assert np.array_equal(gram, gram.T)
     for i, j in ((0, 0), (0, 1), (2, 1)):
-        assert gram[i, j] == lane_by_lane(vectors[i], vectors[j])
+        assert gram[i, j] == lane_by_lane(vectors[i], vectors[j], rows)
 
 
 def test_sums_are_right():
