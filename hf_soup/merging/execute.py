@@ -32,6 +32,7 @@ Progress = Callable[[int], None]
 """Gets the number of bytes just written; called from several threads."""
 Finish = Callable[[int, Sequence[int]], None]
 """Gets the index of a portion that is written and the checksums of its granules."""
+Check = Callable[[], None]
 
 
 def write_weights(plan: Plan, folder: Path, progress: Progress = lambda nbytes: None) -> None:
@@ -65,10 +66,17 @@ def open_files(plan: Plan, folder: Path, portions: Sequence[Portion], stack: Exi
     return {n: stack.enter_context(PositionedFile(folder / plan.layout.files[n].name, writable=True)) for n in numbers}
 
 
-def fill(plan: Plan, folder: Path, portions: Sequence[Portion], finish: Finish, progress: Progress) -> None:
+def fill(
+    plan: Plan,
+    folder: Path,
+    portions: Sequence[Portion],
+    finish: Finish,
+    progress: Progress,
+    check: Check = lambda: None,
+) -> None:
     """Computes these portions and writes them into their files, which were laid out.
 
-    Raises NonFiniteWeights with the tensor and the model, OSError when the disk fails, KeyboardInterrupt when the user
+    `check` is called several times a second, and ends the work by raising. Raises NonFiniteWeights with the tensor and the model, OSError when the disk fails, KeyboardInterrupt when the user
     stops it, after at most the granules that the workers are at; what was finished stays.
     """
     with ExitStack() as stack:
@@ -86,6 +94,7 @@ def fill(plan: Plan, folder: Path, portions: Sequence[Portion], finish: Finish, 
                 done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
+                check()
         finally:
             writer.stop.set()
             work.abandon()

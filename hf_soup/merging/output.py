@@ -21,6 +21,8 @@ _MARK = ".unfinished-merge"
 """Holds the identity of the plan, by which the same plan is known again."""
 _LOCK = ".lock"
 JOURNALS = ".journal-"
+FAILED = ".failed"
+"""Made by a process that fails, so that the others stop."""
 
 Identity = dict[str, Any]
 """What the bytes of a result depend on, by the names that users know; two plans with equal identities write the same."""
@@ -132,7 +134,7 @@ def partial_folder(
             )
             raise SoupError(f"Writing '{out}' failed ({error}); {fate}.") from error
         raise
-    for path in (target / _MARK, target / _LOCK, *target.glob(f"{JOURNALS}*")):
+    for path in (target / _MARK, target / _LOCK, target / FAILED, *target.glob(f"{JOURNALS}*")):
         path.unlink(missing_ok=True)
 
 

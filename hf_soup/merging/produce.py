@@ -14,7 +14,7 @@ from hf_soup.errors import SoupError
 from hf_soup.merging.execute import Progress, copy_side_files, fill, lay_out_files
 from hf_soup.merging.journal import Finished, Journal
 from hf_soup.merging.layout import INDEX_NAME
-from hf_soup.merging.output import JOURNALS, partial_folder
+from hf_soup.merging.output import FAILED, JOURNALS, partial_folder
 from hf_soup.merging.plan import Plan
 from hf_soup.merging.portions import Portion, portions_of, share, unfinished
 from hf_soup.merging.record import FileRecord, IngredientRecord, SoupRecord
@@ -25,6 +25,10 @@ from hf_soup.progress import phase, say
 from hf_soup.ranks import gather, is_main_process, on_main_process, rank, ranks
 
 Finish = Callable[[Path, SoupRecord], None]
+
+
+class _OtherProcessFailed(SoupError):
+    """This process stopped because another one had failed."""
 
 
 def merge(
@@ -54,6 +58,7 @@ def merge(
 
         def enter() -> tuple[Path, Finished]:
             folder, begun = stack.enter_context(partial_folder(out, plan.identity(), overwrite=overwrite, fresh=fresh))
+            (folder / FAILED).unlink(missing_ok=True)
             lay_out_files(plan, folder)
             return folder, still_there(plan, folder) if begun else {}
 
@@ -83,14 +88,20 @@ def _write_share(plan: Plan, folder: Path, portions: Sequence[Portion], progress
             journal.append(index, checksums)
             finished[index] = tuple(checksums)
 
+        def check() -> None:
+            if ranks() > 1 and (folder / FAILED).exists():
+                raise _OtherProcessFailed
+
         try:
-            (fill_streamed if plan.streams else fill)(plan, folder, mine, note, progress)
+            (fill_streamed if plan.streams else fill)(plan, folder, mine, note, progress, check)
         except Exception as error:  # the other processes must hear of it before it goes on its way
             if ranks() == 1:
                 raise
+            (folder / FAILED).touch()
             failure = error
-    outcomes = gather((finished, None if failure is None else f"{type(failure).__name__}: {failure}"))
-    if failure is not None:
+    mine_failed = failure is not None and not isinstance(failure, _OtherProcessFailed)
+    outcomes = gather((finished, f"{type(failure).__name__}: {failure}" if mine_failed else None))
+    if mine_failed and failure is not None:
         raise failure
     failed = [f"process {number}: {problem}" for number, (_, problem) in enumerate(outcomes) if problem is not None]
     if failed:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hf_soup.checkpoints.dtypes import ITEM_SIZE, torch_dtype
 from hf_soup.checkpoints.span_stream import SpanStream
 from hf_soup.merging.combination import Combination
-from hf_soup.merging.execute import Finish, Progress, Writer, open_files
+from hf_soup.merging.execute import Check, Finish, Progress, Writer, open_files
 from hf_soup.merging.freed_memory import keep_freed_memory
 from hf_soup.merging.plan import Plan
 from hf_soup.merging.portions import Portion
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def fill_streamed(plan: Plan, folder: Path, portions: Sequence[Portion], finish: Finish, progress: Progress) -> None:
+def fill_streamed(
+    plan: Plan,
+    folder: Path,
+    portions: Sequence[Portion],
+    finish: Finish,
+    progress: Progress,
+    check: Check = lambda: None,
+) -> None:
     """Computes these portions from streams and writes them into the files that were laid out.
 
     One thread per streamed model reads its bytes in order, and as many slabs are in memory as the plan's budget allows.
@@ -49,7 +56,7 @@ def fill_streamed(plan: Plan, folder: Path, portions: Sequence[Portion], finish:
         }
         stack.enter_context(one_torch_thread())
         keep_freed_memory()
-        _Flow(plan, Writer(plan.combination(), files, finish, progress), streams).run(slabs)
+        _Flow(plan, Writer(plan.combination(), files, finish, progress), streams, check).run(slabs)
 
 
 class _Arriving:
@@ -87,8 +94,9 @@ class _Arriving:
 class _Flow:
     """Readers, workers, and the thread that gives them slabs as long as there is memory. The first failure ends all."""
 
-    def __init__(self, plan: Plan, writer: Writer, streams: dict[int, SpanStream]) -> None:
+    def __init__(self, plan: Plan, writer: Writer, streams: dict[int, SpanStream], check: Check) -> None:
         self._plan = plan
+        self._check = check
         self._writer = writer
         self._streams = streams
         self._changed = threading.Condition()
@@ -111,6 +119,7 @@ class _Flow:
             for thread in threads:
                 while thread.is_alive():
                     thread.join(0.2)  # waiting for ever would keep Ctrl-C from this thread on some systems
+                    self._check()
         except BaseException as error:
             self._fail(error)
         finally:
@@ -126,6 +135,7 @@ class _Flow:
         with self._changed:
             while self._free < need and self._failure is None:
                 self._changed.wait(0.2)
+                self._check()
             if self._failure is not None:
                 return False
             self._free -= need

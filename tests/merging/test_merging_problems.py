@@ -254,6 +254,19 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
+def test_what_a_method_cannot_do_is_a_problem_of_the_plan(tmp_path):
+    folders = write_relatives(tmp_path, 3)
+    assert "The method ties needs a base model; name the pre-trained one with --base." in problem_of(
+        *folders, method="ties"
+    )
+    assert "slerp: takes exactly 2 models, there are 3" in problem_of(*folders, method="slerp")
+    given = {"density": {None: 0.5, 7: 0.1}, "weight": 1.0}
+    assert "density[7]: there are models 0 to 2" in problem_of(*folders, method="ties", parameters=given)
+    said = problem_of(*folders, method="ties", parameters={"density": [0.5, 1.5, 0.5], "sharpness": 3})
+    assert "density[1] = 1.5: input should be less than or equal to 1" in said
+    assert "has no parameter 'sharpness'; it has: density, weight, scale, normalize" in said
+
+
 def test_a_memory_budget_that_is_too_small_says_how_much_is_needed(tmp_path):
     folders = write_relatives(tmp_path, 2)
     assert "is too small for one block; give at least" in problem_of(*folders, memory_bytes=1000)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -153,6 +158,30 @@ def test_a_virtual_checkpoint_reads_any_span_of_what_is_written(models, tmp_path
         assert torch.equal(virtual.read(name), written.read(name))
         for start, stop in [(0, min(3, numel)), (numel // 3, numel // 2 + 1), (max(0, numel - 270_000), numel)]:
             assert torch.equal(virtual.read_span(name, start, stop), written.read_span(name, start, stop))
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="names the extensions of x86-64")
+def test_neither_do_the_vector_instructions_of_the_processor(models, tmp_path):
+    """torch and numpy are told to do without AVX2, AVX-512 and FMA, as on a processor that has none of them."""
+    program = Path(__file__).with_name("merge_every_method.py")
+    tests = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    plain = {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": _optional_features()}
+    runs = []
+    for name, environment in {"plain": plain, "own": {}}.items():
+        command = [sys.executable, str(program), str(models.folders[0].parent), str(tmp_path / name)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=os.environ | tests | environment
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        runs.append(json.loads(done.stdout))
+    assert runs[0] == runs[1]
+
+
+def _optional_features() -> str:
+    """What numpy uses where the processor has it; it refuses names that it does not know."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__
+
+    return " ".join(__cpu_dispatch__)
 
 
 def test_the_matrix_has_every_method():
