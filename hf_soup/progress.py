@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from hf_soup.ranks import is_main_process
+
 _SECONDS_BETWEEN_EVENTS = 0.5
 
 
@@ -38,8 +40,11 @@ def speaking_json(yes: bool) -> Iterator[None]:
 def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Shows a bar in bytes with rate and time left; yields the function that advances it, safe to call from threads.
 
-    On a standard error that is no terminal nothing is drawn.
+    On a standard error that is no terminal nothing is drawn, and of several processes only the main one draws.
     """
+    if not is_main_process():
+        yield lambda nbytes: None
+        return
     if _AUDIENCE.programs:
         yield from _events(title, total)
         return

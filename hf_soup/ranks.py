@@ -6,6 +6,7 @@ Accelerate is asked only where a launcher has started several processes: it take
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -46,7 +47,11 @@ def on_main_process(work: Callable[[], T]) -> T:
     from hf_soup.evaluation.hardware import Hardware
 
     hardware = Hardware()
-    return _together(lambda: hardware.on_main(work))
+    outcome = attempt(work) if hardware.is_main else (None, None)
+    result, failure = _together(lambda: hardware.from_main(outcome))
+    if failure is not None:
+        raise failure
+    return result
 
 
 def gather(value: T) -> list[T]:
@@ -70,3 +75,21 @@ def _together(exchange: Callable[[], T]) -> T:
             f"Another process of this run has ended or cannot be reached ({str(error).splitlines()[0]}); what was done is "
             "kept, and the same command goes on."
         ) from error
+
+
+def attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """Returns the result, or the error in a form that can be sent to the processes that wait for this one's word."""
+    try:
+        return work(), None
+    except Exception as error:
+        return None, transportable(error)
+
+
+def transportable(error: Exception) -> Exception:
+    """The error itself where it can be sent to another process, else its words."""
+    try:
+        if type(pickle.loads(pickle.dumps(error))) is type(error):
+            return error
+    except Exception as reason:
+        return SoupError(f"{type(error).__name__}: {error} (which cannot be sent to other processes: {reason})")
+    return SoupError(f"{type(error).__name__}: {error}")

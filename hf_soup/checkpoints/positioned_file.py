@@ -8,6 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+_MOST_BYTES = 2**30
+"""In one call: macOS refuses 2 GiB and more."""
+
 
 class PositionedFile:
     """Reads and writes at offsets without a shared position.
@@ -27,7 +30,7 @@ class PositionedFile:
         done = 0
         while done < len(buffer):
             if hasattr(os, "preadv"):
-                count = os.preadv(self._descriptor, [buffer[done:]], offset + done)
+                count = os.preadv(self._descriptor, [buffer[done : done + _MOST_BYTES]], offset + done)
             else:
                 with self._lock:
                     os.lseek(self._descriptor, offset + done, os.SEEK_SET)
@@ -49,7 +52,7 @@ class PositionedFile:
         done = 0
         while done < len(buffer):
             if hasattr(os, "pwrite"):
-                done += os.pwrite(self._descriptor, buffer[done:], offset + done)
+                done += os.pwrite(self._descriptor, buffer[done : done + _MOST_BYTES], offset + done)
             else:
                 with self._lock:
                     os.lseek(self._descriptor, offset + done, os.SEEK_SET)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_soup.errors import InputError, SoupError
+from hf_soup.errors import InputError
+from hf_soup.ranks import attempt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +26,12 @@ class Hardware:
     def __init__(self, device: str | None = None) -> None:
         import torch
         from accelerate import Accelerator
+        from accelerate.utils import InitProcessGroupKwargs
 
         # Without an accelerator several processes find each other only if it is said that they run on CPUs.
-        self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+        # Others wait while one process works alone, at a push for instance; half an hour, the default, would end them all.
+        patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
+        self._accelerator = Accelerator(cpu=not torch.accelerator.is_available(), kwargs_handlers=[patience])
         if self._accelerator.num_processes > 1:
             atexit.register(_leave_group)
         self.device: torch.device = self._accelerator.device
@@ -95,13 +99,7 @@ class Hardware:
         """Does the work in the main process; its result, or its error, reaches every process."""
         if self.processes == 1:
             return work()
-        outcome: tuple[T | None, Exception | None] = (None, None)
-        if self.is_main:
-            try:
-                outcome = (work(), None)
-            except Exception as error:  # whatever it is: the other processes wait for this one's word
-                outcome = (None, _transportable(error))
-        result, failure = self.from_main(outcome)
+        result, failure = self.from_main(attempt(work) if self.is_main else (None, None))
         if failure is not None:
             raise failure
         return result
@@ -113,13 +111,3 @@ def _leave_group() -> None:
 
     if distributed.is_initialized():
         distributed.destroy_process_group()
-
-
-def _transportable(error: Exception) -> Exception:
-    """The error itself where it can be sent to another process, else its words."""
-    try:
-        if type(pickle.loads(pickle.dumps(error))) is type(error):
-            return error
-    except Exception as reason:
-        return SoupError(f"{type(error).__name__}: {error} (in the main process; {reason})")
-    return SoupError(f"{type(error).__name__}: {error}")

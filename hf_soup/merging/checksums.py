@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hf_soup.checkpoints.dtypes import ITEM_SIZE
 from hf_soup.checkpoints.header import parse_header
 from hf_soup.checkpoints.positioned_file import PositionedFile
-from hf_soup.errors import SoupError
+from hf_soup.errors import InputError, SoupError
 from hf_soup.methods.blocks import GRANULE
 
 Words = NDArray[np.uint64]
@@ -53,7 +53,9 @@ def root_of(path: Path) -> str:
     with PositionedFile(path) as file:
         length = bytearray(8)
         file.read_into(0, memoryview(length))
-        raw = bytearray(int.from_bytes(length, "little"))
+        if (size := int.from_bytes(length, "little")) > path.stat().st_size:
+            raise InputError(f"{path}: says that its header has {size:,} bytes, more than the file; it is corrupt.")
+        raw = bytearray(size)
         file.read_into(8, memoryview(raw))
         header = parse_header(bytes(raw), path=path.name, where=str(path), file_bytes=path.stat().st_size)
         names = sorted(header.tensors, key=lambda name: (header.offsets[name], header.tensors[name].numel))

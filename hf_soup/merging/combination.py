@@ -73,7 +73,7 @@ class Combination:
 
         Raises Interrupted soon after `stop` is set.
         """
-        if self.method.survey is None or tensor.rule is Rule.COPY:
+        if self.method.survey is None or tensor.rule is Rule.COPY or tensor.info.numel == 0:
             return None
         granules = SourceGranules(tensor.info.numel, sources, _wide(tensor), stop)
         return self.method.look(granules, self.parameters.of(tensor.info.name))
@@ -168,5 +168,10 @@ def _fits(merged: Tensor, code: str) -> bool:
     return largest < _OVERFLOW[code] and not math.isnan(float(lowest))
 
 
-_OVERFLOW = {"F64": math.inf, "F32": math.inf, "BF16": (2 - 2**-8) * 2.0**127, "F16": (2 - 2**-11) * 2.0**15}
+_OVERFLOW = {
+    "F64": math.inf,
+    "F32": (2 - 2**-24) * 2.0**127,
+    "BF16": (2 - 2**-8) * 2.0**127,
+    "F16": (2 - 2**-11) * 2.0**15,
+}
 """The smallest magnitude that is rounded to infinity (halfway between the largest number and the next power of two)."""

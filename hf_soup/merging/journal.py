@@ -38,10 +38,14 @@ class Journal:
         body = _HEAD.pack(index, len(checksums)) + struct.pack(f"<{len(checksums)}Q", *checksums)
         record = body + _CRC.pack(zlib.crc32(body))
         with self._lock:
-            os.write(self._descriptor, record)
+            while record:  # a nearly full disk takes a part
+                record = record[os.write(self._descriptor, record) :]
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+            self._descriptor = -1
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ from hf_soup.progress import say
 
 _MARK = ".unfinished-merge"
 """Holds the identity of the plan, by which the same plan is known again."""
+_DRAFT = f"{_MARK}.draft"
 _LOCK = ".lock"
 JOURNALS = ".journal-"
 FAILED = ".failed"
@@ -58,9 +59,14 @@ def output_problems(out: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> 
             f"The output folder '{out}' cannot be made: '{parent or target.anchor}' is not a writable folder."
         )
     partial = partial_path(target)
-    if partial.exists() and not (partial / _MARK).exists():
+    if partial.exists() and not (partial / _MARK).exists() and not _is_barely_begun(partial):
         problems.append(f"'{partial}' is in the way and was not made by a merge; move it or name another output.")
     return problems
+
+
+def _is_barely_begun(partial: Path) -> bool:
+    """Whether a run was killed before it could say of which plan the folder is."""
+    return partial.is_dir() and {path.name for path in partial.iterdir()} <= {_LOCK, _DRAFT}
 
 
 def case_problems(out: Path, names: Sequence[str]) -> list[str]:
@@ -107,9 +113,10 @@ def partial_folder(
     would come again (wrong input, NaN) it is removed. Raises InputError when another process is at work there, and when what lies there is
     of another plan, unless `fresh` discards it.
     """
+    target = out.expanduser().resolve()
+    _bring_back(target)
     if problems := output_problems(out, overwrite):
         raise InputError(problems)
-    target = out.expanduser().resolve()
     partial = partial_path(target)
     lock = FileLock(partial / _LOCK)
     try:
@@ -119,11 +126,11 @@ def partial_folder(
     try:
         yield partial, begun
         _sync(partial)
-        lock.release()  # some systems do not rename a folder with an open file in it
+        if os.name == "nt":  # a folder with an open file in it cannot be renamed there
+            lock.release()
         _put_in_place(partial, target)
     except BaseException as error:
-        lock.release()
-        kept = _has_begun(partial) and not isinstance(error, InputError | NonFiniteWeights)
+        kept = _has_begun(partial) and not isinstance(error, NonFiniteWeights)
         if not kept:
             shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError):
@@ -134,13 +141,12 @@ def partial_folder(
             )
             raise SoupError(f"Writing '{out}' failed ({error}); {fate}.") from error
         raise
-    for path in (target / _MARK, target / _LOCK, target / FAILED, *target.glob(f"{JOURNALS}*")):
-        path.unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
 def _enter(partial: Path, lock: FileLock, out: Path, identity: Identity, fresh: bool) -> bool:
     """Takes the lock and sees to it that the folder is of this plan; returns whether it was begun before."""
-    begun = (partial / _MARK).is_file()
     partial.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)
@@ -149,6 +155,7 @@ def _enter(partial: Path, lock: FileLock, out: Path, identity: Identity, fresh: 
             f"Another process is merging into '{out}'; wait for it, or name another output folder."
         ) from None
     try:
+        begun = (partial / _MARK).is_file()
         if begun and not fresh and (reasons := _differences(partial, identity)):
             raise InputError(
                 f"'{partial}' holds an unfinished merge of another plan ({'; '.join(reasons)}); pass --fresh to discard it, or "
@@ -181,7 +188,9 @@ def _differences(partial: Path, identity: Identity) -> list[str]:
 
 
 def _clear(folder: Path) -> None:
-    for path in folder.iterdir():
+    """Journals first and the mark last, so that a kill in between leaves no journal of files that are gone."""
+    rank = {_MARK: 2}
+    for path in sorted(folder.iterdir(), key=lambda p: 0 if p.name.startswith(JOURNALS) else rank.get(p.name, 1)):
         if path.name == _LOCK:
             continue
         if path.is_dir() and not path.is_symlink():
@@ -192,7 +201,7 @@ def _clear(folder: Path) -> None:
 
 def _write_durably(path: Path, content: bytes) -> None:
     """Whole or not at all, also after a power cut."""
-    draft = path.with_name(path.name + ".draft")
+    draft = path.with_name(_DRAFT)
     with draft.open("wb") as file:
         file.write(content)
         file.flush()
@@ -201,23 +210,42 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def _put_in_place(partial: Path, target: Path) -> None:
-    if not target.exists():
-        partial.rename(target)
-        _sync_folder(target.parent)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.replaced-", dir=target.parent))
-    target.rename(aside / target.name)
+    aside = None
+    if target.exists():
+        aside = Path(tempfile.mkdtemp(prefix=_aside(target), dir=target.parent))
+        target.rename(aside / target.name)
     try:
         partial.rename(target)
-    except OSError:
-        (aside / target.name).rename(target)
-        aside.rmdir()
+    except BaseException:
+        if aside is not None:
+            (aside / target.name).rename(target)
+            aside.rmdir()
         raise
     _sync_folder(target.parent)
-    try:
-        shutil.rmtree(aside)
-    except OSError as error:
-        say(f"Warning: the folder that was replaced could not be removed ({error}); it is '{aside}'.")
+    for path in (target / _MARK, target / _LOCK, target / FAILED, *target.glob(f"{JOURNALS}*")):
+        path.unlink(missing_ok=True)
+    if aside is not None:
+        try:
+            shutil.rmtree(aside)
+        except BaseException as error:
+            say(f"'{target}' is complete. What it replaced could not be removed ({error}); it is in '{aside}'.")
+            if not isinstance(error, OSError):
+                raise
+
+
+def _aside(target: Path) -> str:
+    return f".{target.name}.replaced-"
+
+
+def _bring_back(target: Path) -> None:
+    """A kill between two renames leaves an earlier result put aside; it gets its name back, or its place is told."""
+    for aside in target.parent.glob(f"{_aside(target)}*"):
+        earlier = aside / target.name
+        if not target.exists() and earlier.is_dir():
+            earlier.rename(target)
+            aside.rmdir()
+        else:
+            say(f"'{aside}' is what is left of a result that was replaced before; remove it when you like.")
 
 
 def _sync(folder: Path) -> None:

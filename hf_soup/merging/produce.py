@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 
 from hf_soup import __version__
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
-from hf_soup.errors import SoupError
+from hf_soup.errors import InputError, NonFiniteWeights, SoupError
 from hf_soup.merging.execute import Progress, copy_side_files, fill, lay_out_files
 from hf_soup.merging.journal import Finished, Journal
 from hf_soup.merging.layout import INDEX_NAME
@@ -22,7 +23,7 @@ from hf_soup.merging.resume import recorded_roots, still_there
 from hf_soup.merging.slabs import in_reading_order
 from hf_soup.merging.stream import fill_streamed
 from hf_soup.progress import phase, say
-from hf_soup.ranks import gather, is_main_process, on_main_process, rank, ranks
+from hf_soup.ranks import gather, is_main_process, on_main_process, rank, ranks, transportable
 
 Finish = Callable[[Path, SoupRecord], None]
 
@@ -52,6 +53,7 @@ def merge(
     behind. SoupError when writing fails or another process has ended, KeyboardInterrupt: then the same call goes on.
     """
     plan.raise_problems()
+    _refuse_different_plans(plan)
     on_main_process(lambda: fetch(plan.sources))
     fetch(plan.sources)  # for a process on a machine with a cache of its own
     with ExitStack() as stack:
@@ -69,6 +71,19 @@ def merge(
         progress(sum(portion.nbytes for portion in portions if portion.index in done) // ranks())
         finished = {**done, **_write_share(plan, folder, unfinished(portions, done), progress)}
         return on_main_process(lambda: _complete(plan, folder, finished, digests, finish, stack))
+
+
+def _refuse_different_plans(plan: Plan) -> None:
+    """Every process looks references up itself: a branch may move in between, a folder be another one on another machine."""
+    identity = plan.identity()
+    identity["ingredients"] = [model.fingerprint for model in plan.models]  # times of change differ between copies
+    identity["base model"] = plan.base.fingerprint if plan.base is not None else None
+    seen = gather(json.dumps(identity, sort_keys=True))
+    if different := [str(number) for number, one in enumerate(seen) if one != seen[0]]:
+        raise InputError(
+            f"The processes of this run do not see the same models or settings (process {', '.join(different)} and process 0 "
+            "differ); name commits instead of branches, and folders that all of them share."
+        )
 
 
 def fetch(sources: Sequence[StoredCheckpoint]) -> None:
@@ -97,15 +112,20 @@ def _write_share(plan: Plan, folder: Path, portions: Sequence[Portion], progress
         except Exception as error:  # the other processes must hear of it before it goes on its way
             if ranks() == 1:
                 raise
-            (folder / FAILED).touch()
             failure = error
-    mine_failed = failure is not None and not isinstance(failure, _OtherProcessFailed)
-    outcomes = gather((finished, f"{type(failure).__name__}: {failure}" if mine_failed else None))
-    if mine_failed and failure is not None:
-        raise failure
-    failed = [f"process {number}: {problem}" for number, (_, problem) in enumerate(outcomes) if problem is not None]
+            with suppress(OSError):  # it may be the disk that failed; the others hear of it below
+                (folder / FAILED).touch()
+    own = failure if not isinstance(failure, _OtherProcessFailed) else None
+    outcomes = gather((finished, transportable(own) if own is not None else None))
+    if own is not None:
+        raise own
+    failed = {number: error for number, (_, error) in enumerate(outcomes) if error is not None}
+    for problem in failed.values():
+        if isinstance(problem, NonFiniteWeights | InputError):
+            raise problem
     if failed:
-        raise SoupError(f"Another process of this merge failed ({'; '.join(failed)}).")
+        said = "; ".join(f"process {number}: {type(one).__name__}: {one}" for number, one in failed.items())
+        raise SoupError(f"Another process of this merge failed ({said}).")
     return {index: sums for part, _ in outcomes for index, sums in part.items()}
 
 

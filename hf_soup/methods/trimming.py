@@ -88,7 +88,7 @@ def _brackets(granules: Granules, keep: dict[int, int]) -> dict[int, tuple[Any, 
     assert base is not None
     brackets = {}
     for model, quota in keep.items():
-        values = (models[model] - base).abs_().numpy()
+        values = np.nan_to_num((models[model] - base).abs_().numpy(), nan=0.0, posinf=np.inf, copy=False)
         number = values.dtype.type
         size = len(values)
         rank = quota / n * size

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from tiny_checkpoints import relatives, write_checkpoint, write_relatives
 
 from hf_soup.checkpoints import open_checkpoint
+from hf_soup.errors import NonFiniteWeights
 from hf_soup.merging import make_plan, merge, open_ingredients
 from hf_soup.methods import METHODS
 
@@ -158,3 +159,16 @@ def test_models_of_two_dtypes_are_merged_into_the_wider_one(tmp_path):
     for name, tensor in weights_of(out).items():
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, (a[name] + b[name].float()) / 2, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [("float32", 3.4e38), ("bfloat16", 3.38e38), ("float16", 65_504.0)])
+def test_what_does_not_fit_the_output_dtype_stops_the_merge(tmp_path, dtype, largest):
+    for value, fits in ((largest, True), (largest * 1.01, False)):
+        models = [{"w": torch.full((3, 3), value, dtype=torch.float64)} for _ in range(2)]
+        models[1]["w"][0, 0] = 1.0
+        folders = [write_checkpoint(tmp_path / f"{fits}-{i}", model, {}) for i, model in enumerate(models)]
+        if fits:
+            assert weights_of(merged(tmp_path, folders, f"out-{fits}", dtype=dtype))["w"].isfinite().all()
+        else:
+            with pytest.raises(NonFiniteWeights, match="does not fit"):
+                merged(tmp_path, folders, f"out-{fits}", dtype=dtype)

@@ -184,3 +184,72 @@ def test_an_error_of_the_disk_keeps_what_was_done(tmp_path):
     with pytest.raises(SoupError, match=r"Input/output error.*kept in 'out.partial', and the same command goes on"):
         merge(plan_of(folders, workers=1), tmp_path / "out", progress=fail)
     merge(plan_of(folders), tmp_path / "out")
+
+
+def test_a_disk_with_room_for_the_rest_is_enough_to_go_on(tmp_path, monkeypatch):
+    import shutil
+
+    folders = write_relatives(tmp_path / "in", 3)
+    begin(plan_of(folders, workers=1), tmp_path / "out", 3)
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=5000))
+    assert "has 5,000 bytes free" in str(plan_of(folders, out=tmp_path / "elsewhere").problems)
+    assert plan_of(folders, out=tmp_path / "out").problems == ()
+
+
+@pytest.mark.parametrize("left", [[], [".lock"], [".lock", ".unfinished-merge.draft"]])
+def test_a_kill_before_the_plan_was_written_down_blocks_nothing(tmp_path, left):
+    (tmp_path / "out.partial").mkdir()
+    for name in left:
+        (tmp_path / "out.partial" / name).touch()
+    merge(plan_of(write_relatives(tmp_path / "in", 2)), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_an_earlier_result_that_a_kill_left_aside_gets_its_name_back(tmp_path, capsys):
+    plan = plan_of(write_relatives(tmp_path / "in", 2))
+    merge(plan, tmp_path / "out")
+    aside = tmp_path / ".out.replaced-abc"
+    aside.mkdir()
+    (tmp_path / "out").rename(aside / "out")
+    with pytest.raises(InputError, match="exists; name another one or pass --overwrite"):
+        merge(plan, tmp_path / "out")
+    assert (tmp_path / "out" / "soup.json").exists()
+    assert not aside.exists()
+    aside.mkdir()
+    merge(plan, tmp_path / "out", overwrite=True)
+    assert "is what is left of a result that was replaced before" in capsys.readouterr().err
+
+
+def test_an_interrupt_between_the_renames_takes_the_first_one_back(tmp_path, monkeypatch):
+    plan = plan_of(write_relatives(tmp_path / "in", 2))
+    merge(plan, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name == "out.partial":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            merge(plan, tmp_path / "out", overwrite=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "out.partial"]
+    merge(plan, tmp_path / "out", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_wrong_input_that_shows_late_keeps_what_was_computed(tmp_path):
+    plan = plan_of(write_relatives(tmp_path / "in", 2))
+
+    def refuse(folder: Path, record: object) -> None:
+        raise InputError("the licences differ")
+
+    with pytest.raises(InputError, match="licences differ"):
+        merge(plan, tmp_path / "out", finish=refuse)
+    told = []
+    merge(plan, tmp_path / "out", progress=told.append)
+    assert told == [sum(portion.nbytes for portion in portions_of(plan))]
