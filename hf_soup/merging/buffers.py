@@ -83,7 +83,7 @@ def stream_buffers_of(
             each = max((t.info.numel * (2 * (n_models + 1) + 3) * wide for t in tensors), default=0)
     else:
         width = max(widths, default=1)
-        room = memory_bytes - stream_bytes - workers * each
+        room = memory_bytes - _margin(memory_bytes) - stream_bytes - workers * each
         # One slab for each worker, one that is arriving, one that waits: so nobody waits for memory.
         fitting = room // max(1, (workers + 2) * width)
         longest = -(-max((tensor.info.numel for tensor in tensors), default=1) // GRANULE)
@@ -95,8 +95,13 @@ def stream_buffers_of(
         problem = _too_small(memory_bytes, need, fixed + each)
         return Buffers(1, fixed + each, (problem,), elements, slab)
     # The rest of the budget lets more slabs be on their way.
-    spare = min(memory_bytes - fixed - fitting * each, (fitting + 3) * slab)
+    spare = max(0, min(memory_bytes - _margin(memory_bytes) - fixed - fitting * each, (fitting + 3) * slab))
     return Buffers(fitting, fixed + spare + fitting * each, (), elements, slab + spare)
+
+
+def _margin(memory_bytes: int) -> int:
+    """What the allocator keeps beside large blocks that come and go; up to a ninth of the budget was seen."""
+    return memory_bytes // 8
 
 
 def _worker_bytes(method: MergeMethod, n_models: int, wide: int, device: str) -> int:
