@@ -8,14 +8,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hf_soup.checkpoints import ModelRef
+from hf_soup.checkpoints import AdapterCheckpoint, ModelRef
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 from hf_soup.merging import Ingredients, Plan, Probe, SoupRecord, make_plan, merge, open_ingredients, probe
 from hf_soup.merging.device import choose_device
 from hf_soup.merging.output import case_problems, output_problems
 from hf_soup.progress import byte_bar, say
-from hf_soup.ranks import on_main_process
+from hf_soup.ranks import on_main_process, ranks
 from hf_soup.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ class Soup:
     >>> print(soup.plan())                                       # reads headers only
     >>> soup.merge("linear", weights=[3, 1, 1, 1], out="soup")
 
-    `base`: the pre-trained model that the others come from. Methods on task vectors need it, and then config, tokenizer
+    A model may be a LoRA adapter of PEFT: it is the base that its adapter_config.json names, with the adapter merged into it.
+
+    `base`: the pre-trained model that the others come from, and of which adapters are read. Methods on task vectors need it, and then config, tokenizer
     and processor are copied from it; for the others it is an ancestor to check against, and the first model lends them. `token`, `revision` and `cache_dir` mean what they
     mean in huggingface_hub; `revision` stands for every reference that names none. `stream`: weights of the Hub's models are
     read over the network while they are merged, and none of them comes to this disk.
@@ -152,7 +154,7 @@ class Soup:
             shard_bytes=parse_size(shard_size),
             memory_bytes=parse_size(memory),
             device=choose_device(device),
-            out=Path(out) if out is not None else None,
+            out=_place(out) if out is not None else None,
         )
         return plan.with_problems(self._too_few(plan))
 
@@ -198,10 +200,10 @@ class Soup:
             out=out,
             **parameters,
         )
-        self._check_before_work(plan, Path(out), overwrite=overwrite, license=license, publish=publish)
+        self._check_before_work(plan, _place(out), overwrite=overwrite, license=license, publish=publish)
         warnings = self._checked_by_probe(plan, force)
         return self._write(
-            plan, Path(out), overwrite=overwrite, license=license, warnings=warnings, fresh=fresh, digests=digests
+            plan, _place(out), overwrite=overwrite, license=license, warnings=warnings, fresh=fresh, digests=digests
         )
 
     def merge_to_hub(
@@ -294,7 +296,12 @@ class Soup:
         plan = self.plan(dtype=dtype, shard_size=shard_size, memory=memory, device=device, out=out)
         files = [place for place in (held_out.path, test, *(shifts or {}).values()) if isinstance(place, str | Path)]
         self._check_before_work(
-            plan, Path(out), overwrite=overwrite, license=license, publish=publish, data=[Path(file) for file in files]
+            plan,
+            _place(out),
+            overwrite=overwrite,
+            license=license,
+            publish=publish,
+            data=[Path(file) for file in files],
         )
         sets = checked_data(self.ingredients, held_out, test, shifts)
         warnings = self._checked_by_probe(plan, force)
@@ -306,7 +313,7 @@ class Soup:
                 shard_bytes=plan.shard_bytes,
                 memory_bytes=parse_size(memory),
                 device=plan.device,
-                out=Path(out),
+                out=_place(out),
                 checks=False,
             )
 
@@ -322,7 +329,7 @@ class Soup:
         )
         return self._write(
             plan_of(selection.path.chosen),
-            Path(out),
+            _place(out),
             overwrite=overwrite,
             license=license,
             warnings=(*plan.warnings, *warnings),
@@ -347,7 +354,7 @@ class Soup:
     ) -> MergedModel:
         told = [*plan.warnings, *warnings]
         finish = self._finish(plan, license, told, selection, evidence)
-        with byte_bar("merging", plan.bytes_to_write) as progress:
+        with byte_bar("merging", plan.bytes_to_write // ranks()) as progress:
             record = merge(
                 plan, out, overwrite=overwrite, fresh=fresh, digests=digests, progress=progress, finish=finish
             )
@@ -421,7 +428,9 @@ class Soup:
 
     def _licensors(self, plan: Plan) -> Sequence[StoredCheckpoint]:
         """Whose weights are in the result; a base that only lends its config and tokenizer is not among them."""
-        return plan.sources if plan.method.needs_base else plan.models
+        models = plan.sources if plan.method.needs_base else plan.models
+        under = dict.fromkeys(model.base for model in models if isinstance(model, AdapterCheckpoint))
+        return list(dict.fromkeys((*models, *under)))
 
     def _checked_by_probe(self, plan: Plan, force: bool) -> tuple[str, ...]:
         self._fetch()
@@ -436,3 +445,7 @@ class Soup:
         for source in missing:
             say(f"Downloading {source.label}")
             source.fetch()
+
+
+def _place(out: str | Path) -> Path:
+    return Path(out).expanduser()

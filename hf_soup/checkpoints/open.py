@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hf_soup.checkpoints.adapter_base import AdapterBases
+from hf_soup.checkpoints.adapter_checkpoint import AdapterCheckpoint
 from hf_soup.checkpoints.folder import HubFolder, LocalFolder, ModelFolder
+from hf_soup.checkpoints.lora_adapter import LoraAdapter, foreign_format, is_adapter
 from hf_soup.checkpoints.pickle_checkpoint import PickleCheckpoint
 from hf_soup.checkpoints.reference import PinnedRef
 from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
@@ -20,21 +23,34 @@ def open_checkpoint(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     stream: bool = False,
+    bases: AdapterBases | None = None,
 ) -> StoredCheckpoint:
     """Opens one model for reading. `token` and `cache_dir` mean what they mean in huggingface_hub.
 
-    `stream`: read a Hub model's weights over the network, none of them comes to this disk; its weights must then be
-    safetensors. A folder on this machine is read as ever.
+    A LoRA adapter is opened over its base (`AdapterCheckpoint`), which adapter_config.json names; `bases`: where adapters that
+    are opened together find theirs. `stream`: read a Hub model's weights over the network, none of them comes to this disk;
+    its weights must then be safetensors and no adapter. A folder on this machine is read as ever.
 
-    Raises InputError for a folder without weights, a corrupt header, an index that does not fit; HubError when the Hub
-    fails. A pickle has no header: its weights are downloaded when its names are first asked for.
+    Raises InputError for a folder without weights, a corrupt header, an index that does not fit, an adapter that does not fit
+    its base; HubError when the Hub fails. A pickle has no header: its weights are downloaded when its names are first asked for.
     """
     folder = open_folder(ref, token=token, cache_dir=cache_dir)
+    if is_adapter(folder):
+        if stream:
+            raise InputError(
+                f"{folder.ref.label}: is an adapter, which is applied to weights on this disk; merge without streaming."
+            )
+        adapter = LoraAdapter(folder)
+        return AdapterCheckpoint(adapter, (bases or AdapterBases(token=token, cache_dir=cache_dir)).of(adapter))
     weights = find_weights(folder)
     if stream and isinstance(folder, HubFolder):
         return RemoteCheckpoint(folder, weights)
-    kind = SafetensorsCheckpoint if weights.format == "safetensors" else PickleCheckpoint
-    return kind(folder, weights)
+    if weights.format == "pickle":
+        return PickleCheckpoint(folder, weights)
+    checkpoint = SafetensorsCheckpoint(folder, weights)
+    if foreign := foreign_format(checkpoint.names(), checkpoint.label):
+        raise InputError(foreign)
+    return checkpoint
 
 
 def open_folder(

@@ -24,7 +24,7 @@ TensorSpan = tuple[str, int, int]
 class RemoteCheckpoint(SafetensorsCheckpoint):
     """Each `read_span` is a request of its own: for many of them there are `span_stream`, in order, and `hold`.
 
-    `bytes_to_download()` is 0, since nothing has to fit on this disk; what goes over the network is what the plan says
+    `files_to_download()` is empty, since nothing has to fit on this disk; what goes over the network is what the plan says
     will be read. `fetch()` brings config, tokenizer and the like, no weights. Raises InputError for a pickle.
     """
 
@@ -48,8 +48,8 @@ class RemoteCheckpoint(SafetensorsCheckpoint):
         digests = [file.git_sha1 for file in self.weight_files()]
         return hashlib.sha256(repr((self.fingerprint, digests)).encode()).hexdigest()
 
-    def bytes_to_download(self) -> int:
-        return 0
+    def files_to_download(self) -> dict[tuple[str, str], int]:
+        return {}
 
     def fetch(self) -> Path:
         return self.side_folder()

@@ -66,7 +66,7 @@ def _folder(ref: PinnedRef, token: str | bool | None, cache_dir: str | Path | No
 
 def _is_weights(path: str) -> bool:
     name = path.rsplit("/", 1)[-1]
-    return name.startswith(("model", "pytorch_model")) and name.endswith((".safetensors", ".bin"))
+    return name.startswith(("model", "pytorch_model", "adapter_model")) and name.endswith((".safetensors", ".bin"))
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:

@@ -38,8 +38,15 @@ class StoredCheckpoint(Checkpoint):
     def weight_files(self) -> list[StoredFile]:
         return [self.folder.files[path] for path in self.weights.paths]
 
+    def files_to_download(self) -> dict[tuple[str, str], int]:
+        """Returns the size of each weight file that is not on this disk, by its model's label and its path.
+
+        Adapters of one base have its files in common: whoever adds up several models adds up these.
+        """
+        return {(self.label, file.path): file.size for file in self.folder.missing(self.weights.paths)}
+
     def bytes_to_download(self) -> int:
-        return sum(file.size for file in self.folder.missing(self.weights.paths))
+        return sum(self.files_to_download().values())
 
     def fetch(self) -> Path:
         """Brings the weights to this disk, into the Hub's ordinary cache; returns the folder that holds them."""

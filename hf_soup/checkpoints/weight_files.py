@@ -11,7 +11,7 @@ from hf_soup.errors import InputError
 
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+_ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def find_weights(folder: ModelFolder) -> WeightFiles:
         return WeightFiles("pickle", ("pytorch_model.bin",))
     if PICKLE_INDEX in files:
         return _sharded(folder, PICKLE_INDEX, "pickle")
-    others = [p for p in files if p.endswith(".safetensors") and "/" not in p and p not in _ADAPTER_FILES]
+    others = [p for p in files if p.endswith(".safetensors") and "/" not in p and p not in _ADAPTER_WEIGHTS]
     if len(others) == 1:
         return WeightFiles("safetensors", (others[0],))
     raise InputError(_no_weights(folder, others))
@@ -47,10 +47,10 @@ def _no_weights(folder: ModelFolder, others: list[str]) -> str:
     label, files = folder.ref.label, folder.files
     if not files or set(files) <= {".gitattributes", "README.md"}:
         return f"{label}: is empty, it holds no model."
-    if any(name in files for name in _ADAPTER_FILES):
+    if any(name in files for name in _ADAPTER_WEIGHTS):
         return (
-            f"{label}: is a LoRA adapter, not a full checkpoint; merge it into its base first "
-            "(PeftModel.merge_and_unload in peft), then name the merged model."
+            f"{label}: has the weights of an adapter and no adapter_config.json, which says how they are scaled and for "
+            "which base they are; ask for the adapter as PEFT saves it."
         )
     if others:
         return f"{label}: has several safetensors files and no {SAFETENSORS_INDEX}: {', '.join(others)}."

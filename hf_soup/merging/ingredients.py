@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
-from hf_soup.checkpoints import ModelRef, PinnedRef, open_checkpoint, resolve
+from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, ModelRef, PinnedRef, open_checkpoint, resolve
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 
@@ -46,7 +47,8 @@ def open_ingredients(
 ) -> Ingredients:
     """Pins and opens every model; a pattern such as `me/run:checkpoint-*` becomes one ingredient per match.
 
-    `stream`: weights of the Hub's models are read over the network and do not come to this disk.
+    LoRA adapters are opened over `base`, or without one over the base that they name, which must then be the same for all;
+    it is opened once. `stream`: weights of the Hub's models are read over the network and do not come to this disk.
     Raises InputError with the problems of all the models together.
     """
     problems: list[str] = []
@@ -58,9 +60,9 @@ def open_ingredients(
             problems.extend(error.problems)
             return []
 
-    def open_one(pinned: PinnedRef) -> StoredCheckpoint | None:
+    def open_one(pinned: PinnedRef, bases: AdapterBases) -> StoredCheckpoint | None:
         try:
-            return open_checkpoint(pinned, token=token, cache_dir=cache_dir, stream=stream)
+            return open_checkpoint(pinned, token=token, cache_dir=cache_dir, stream=stream, bases=bases)
         except InputError as error:
             problems.extend(error.problems)
             return None
@@ -70,10 +72,28 @@ def open_ingredients(
         pinned_base = pin(base) if base is not None else []
         if len(pinned_base) > 1:
             problems.append(f"The base '{base}' names {len(pinned_base)} models; it must be one.")
-        opened = list(pool.map(open_one, [*pinned, *pinned_base[:1]]))
+        given = open_one(pinned_base[0], AdapterBases(token=token, cache_dir=cache_dir)) if pinned_base else None
+        if isinstance(given, AdapterCheckpoint):
+            problems.append(
+                f"{given.label}: is an adapter and cannot be the base; name {given.base.label}, or a full model."
+            )
+        bases = AdapterBases(given, token=token, cache_dir=cache_dir)
+        opened = list(pool.map(open_one, pinned, repeat(bases))) if base is None or given is not None else []
+    checkpoints = tuple(checkpoint for checkpoint in opened if checkpoint is not None)
+    problems += _different_bases(checkpoints)
     if problems:
         raise InputError(sorted(set(problems), key=problems.index))
-    checkpoints = tuple(checkpoint for checkpoint in opened if checkpoint is not None)
-    if base is None:
-        return Ingredients(checkpoints)
-    return Ingredients(checkpoints[:-1], checkpoints[-1])
+    return Ingredients(checkpoints, given)
+
+
+def _different_bases(models: Sequence[StoredCheckpoint]) -> list[str]:
+    named: dict[StoredCheckpoint, list[str]] = {}
+    for model in models:
+        if isinstance(model, AdapterCheckpoint):
+            named.setdefault(model.base, []).append(model.label)
+    if len(named) <= 1:
+        return []
+    shown = "; ".join(f"{base.label} is the base of {', '.join(labels)}" for base, labels in named.items())
+    return [
+        f"The adapters were trained on different models: {shown}. If those have the same weights, name one with base=."
+    ]

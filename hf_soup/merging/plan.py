@@ -18,7 +18,7 @@ from hf_soup.merging.compatibility import config_problems, config_warnings
 from hf_soup.merging.ingredients import Ingredients
 from hf_soup.merging.layers import layer_count
 from hf_soup.merging.layout import Layout, lay_out
-from hf_soup.merging.output import existing_parent
+from hf_soup.merging.output import existing_parent, partial_path
 from hf_soup.merging.plan_report import plan_as_json, plan_as_text
 from hf_soup.merging.portions import portions_of
 from hf_soup.merging.record import ARITHMETIC
@@ -114,7 +114,8 @@ class Plan:
 
     @property
     def bytes_to_download(self) -> int:
-        return sum(source.bytes_to_download() for source in self.sources)
+        files = {file: size for source in self.sources for file, size in source.files_to_download().items()}
+        return sum(files.values())
 
     def combination(self) -> Combination:
         assert self.parameters is not None
@@ -265,9 +266,11 @@ def _disk_problems(plan: Plan, out: Path | None) -> list[str]:
     """Counts what is still to be downloaded together with the result where both go to one disk."""
     needs: dict[Path, int] = {}
     if out is not None:
+        out = out.expanduser()
         if (place := existing_parent(out)) is None:
             return []  # said by the check of the output
-        needs[place] = plan.bytes_to_write
+        begun = sum(_on_disk(partial_path(out) / file.name) for file in plan.layout.files)
+        needs[place] = max(0, plan.bytes_to_write - begun)
     download = plan.bytes_to_download
     if download:
         from huggingface_hub import constants
@@ -282,3 +285,11 @@ def _disk_problems(plan: Plan, out: Path | None) -> list[str]:
         if need > free:
             problems.append(f"The disk of {place} has {free:,} bytes free; {need:,} are needed for weights.")
     return problems
+
+
+def _on_disk(path: Path) -> int:
+    """What a file of an unfinished merge has of the disk already."""
+    if not path.is_file():
+        return 0
+    stat = path.stat()
+    return int(getattr(stat, "st_blocks", stat.st_size / 512) * 512)

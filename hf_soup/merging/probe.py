@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_soup.checkpoints import Checkpoint
+from hf_soup.checkpoints import AdapterCheckpoint, Checkpoint
 from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
 from hf_soup.merging.compatibility import label_names
 from hf_soup.merging.plan import Plan
@@ -102,6 +102,7 @@ def probe(plan: Plan, base: Checkpoint | None = None) -> Probe:
     problems += _strangers(labels, cosines) if body else []
     problems += _duplicates(labels[:models], identical)
     problems += copies
+    problems += [p for model in readers if isinstance(model, AdapterCheckpoint) for p in model.problems()]
     warnings = _untrained(labels, identical) if base is not None else []
     if head_cosines is not None:
         warnings += _different_heads(labels[:models], head_cosines)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hf_soup.checkpoints import PinnedRef
+from hf_soup.checkpoints import AdapterCheckpoint, PinnedRef
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 
@@ -42,6 +42,8 @@ class IngredientRecord(_Strict):
     subfolder: str | None = None
     fingerprint: str
     files: dict[str, FileRecord]
+    adapter_of: IngredientRecord | None = None
+    """The base of a LoRA adapter, whose own files `files` are."""
 
     @classmethod
     def of(cls, checkpoint: StoredCheckpoint) -> IngredientRecord:
@@ -57,6 +59,7 @@ class IngredientRecord(_Strict):
                 file.path: FileRecord(size=file.size, sha256=file.sha256, git_sha1=file.git_sha1)
                 for file in checkpoint.weight_files()
             },
+            adapter_of=cls.of(checkpoint.base) if isinstance(checkpoint, AdapterCheckpoint) else None,
         )
 
     def pinned(self) -> PinnedRef | None:

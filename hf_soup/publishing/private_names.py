@@ -17,7 +17,7 @@ _NAME_CHARACTER = r"[\w.\-/]"
 
 
 def named_repositories(record: SoupRecord) -> list[str]:
-    """Returns every Hub ID in the record: of the ingredients, the base, and candidates that were not taken."""
+    """Returns every Hub ID in the record: of the ingredients, the base, adapters' bases, and candidates that were not taken."""
     ids = [ingredient.repo_id for ingredient in _models(record)]
     ids += [candidate.get("repo_id") for candidate in (record.selection or {}).get("candidates", [])]
     return list(dict.fromkeys(repo_id for repo_id in ids if repo_id))
@@ -37,6 +37,8 @@ def without_names(record: SoupRecord, hidden: frozenset[str]) -> SoupRecord:
     rename = _renamer(replacements)
 
     def masked(ingredient: IngredientRecord) -> IngredientRecord:
+        if ingredient.adapter_of is not None:
+            ingredient = ingredient.model_copy(update={"adapter_of": masked(ingredient.adapter_of)})
         if ingredient.repo_id not in hidden:
             return ingredient
         nowhere = {"name": _alias(ingredient.fingerprint), "repo_id": None, "revision": None, "subfolder": None}
@@ -70,7 +72,8 @@ def _alias(fingerprint: str) -> str:
 
 
 def _models(record: SoupRecord) -> list[IngredientRecord]:
-    return [*record.ingredients, *([record.base] if record.base is not None else [])]
+    models = [*record.ingredients, *([record.base] if record.base is not None else [])]
+    return [*models, *(model.adapter_of for model in models if model.adapter_of is not None)]
 
 
 def _named(record: SoupRecord) -> Iterator[tuple[str, str, str]]:

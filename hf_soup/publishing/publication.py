@@ -50,7 +50,8 @@ def prepare_publication(
 ) -> Publication:
     """Returns what will be uploaded. `private`: Hub IDs that must not be named. `uploaded`: weight files that are not.
 
-    `cards`: of the recorded ingredients in their order, then of a base that takes part in the arithmetic. A card that
+    `cards`: of the recorded ingredients in their order, then of a base that takes part in the arithmetic and of
+    the base of adapters. A card that
     somebody edited is kept, a generated one is rendered for the destination. Raises InputError with every problem:
     licences, files that are not as they were merged, and whatever must not leave this machine.
     """

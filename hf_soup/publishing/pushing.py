@@ -148,11 +148,13 @@ def _visibility(api: HfApi, repo_ids: Sequence[str]) -> dict[str, Visibility]:
 
 
 def _licensors(record: SoupRecord) -> list[IngredientRecord]:
-    """Whose weights are in the result: the ingredients, and a base that the method computes with."""
+    """Whose weights are in the result: the ingredients, a base that the method computes with, and the base of adapters."""
     from hf_soup.methods import method_named
 
     with_base = record.base is not None and method_named(record.method).needs_base
-    return [*record.ingredients, *([record.base] if record.base is not None and with_base else [])]
+    models = [*record.ingredients, *([record.base] if record.base is not None and with_base else [])]
+    under = {base.fingerprint: base for model in models if (base := model.adapter_of) is not None}
+    return [*models, *under.values()]
 
 
 def _unless_unseen(ingredient: IngredientRecord, visibility: dict[str, Visibility]) -> IngredientRecord:

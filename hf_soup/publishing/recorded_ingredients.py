@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_soup.checkpoints import open_checkpoint
+from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, PinnedRef, open_checkpoint
 from hf_soup.checkpoints.reference import _checked_subfolder
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
@@ -29,6 +29,15 @@ class RecordedModels:
         if self.base is not None:
             yield self.base
 
+    def records(self, record: SoupRecord) -> Iterator[tuple[IngredientRecord, StoredCheckpoint]]:
+        """Every model with what is recorded of it, and once what several adapters have as their base."""
+        seen = set()
+        for one, model in zip(_recorded(record), self.all(), strict=True):
+            yield one, model
+            if one.adapter_of is not None and isinstance(model, AdapterCheckpoint) and id(model.base) not in seen:
+                seen.add(id(model.base))
+                yield one.adapter_of, model.base
+
 
 def open_recorded(
     record: SoupRecord,
@@ -41,18 +50,35 @@ def open_recorded(
 
     Raises InputError that lists all models which are neither pinned nor given, or that cannot be opened.
     """
-    recorded = [*record.ingredients, *([record.base] if record.base is not None else [])]
+    recorded = _recorded(record)
     problems = _problems(record, recorded, given)
     if problems:
         raise InputError(problems)
     opened: list[StoredCheckpoint] = []
+    places: dict[str | Path | PinnedRef, AdapterBases] = {}
+
+    def bases_of(one: IngredientRecord) -> AdapterBases | None:
+        """The recorded base of an adapter, whatever the adapter's config says now; opened once."""
+        if one.adapter_of is None:
+            return None
+        place = given.get(one.adapter_of.name) or one.adapter_of.pinned()
+        assert place is not None
+        if place not in places:
+            places[place] = AdapterBases(open_checkpoint(place, token=token, cache_dir=cache_dir))
+        return places[place]
+
     for one in recorded:
         place = given.get(one.name) or one.pinned()
         assert place is not None
         try:
-            opened.append(open_checkpoint(place, token=token, cache_dir=cache_dir))
+            model = open_checkpoint(place, token=token, cache_dir=cache_dir, bases=bases_of(one))
         except InputError as error:
             problems += error.problems
+            continue
+        if isinstance(model, AdapterCheckpoint) != (one.adapter_of is not None):
+            says = "an adapter" if one.adapter_of is not None else "a full model"
+            problems.append(f"soup.json says that {one.name} is {says}; {model.label} is not.")
+        opened.append(model)
     if problems:
         raise InputError(problems)
     if record.base is None:
@@ -62,8 +88,7 @@ def open_recorded(
 
 def digest_contradictions(record: SoupRecord, models: RecordedModels) -> Iterator[str]:
     """Yields a sentence for each file of a model whose size or digest is not the recorded one."""
-    recorded = [*record.ingredients, *([record.base] if record.base is not None else [])]
-    for one, model in zip(recorded, models.all(), strict=True):
+    for one, model in models.records(record):
         found = {file.path: file for file in model.weight_files()}
         if set(found) != set(one.files):
             yield (
@@ -82,8 +107,13 @@ def digest_contradictions(record: SoupRecord, models: RecordedModels) -> Iterato
             yield f"{model.label} is not the model that soup.json recorded for {one.name} (another fingerprint)."
 
 
+def _recorded(record: SoupRecord) -> list[IngredientRecord]:
+    return [*record.ingredients, *([record.base] if record.base is not None else [])]
+
+
 def _problems(record: SoupRecord, recorded: list[IngredientRecord], given: Mapping[str, str | Path]) -> list[str]:
-    names = [one.name for one in recorded]
+    recorded = [*recorded, *(one.adapter_of for one in recorded if one.adapter_of is not None)]
+    names = list(dict.fromkeys(one.name for one in recorded))
     problems = [
         f"soup.json names no ingredient '{name}'; it names: {', '.join(names)}." for name in given if name not in names
     ]

@@ -214,6 +214,7 @@ def test_an_output_that_is_a_file_or_beside_a_foreign_partial_folder_is_refused(
     assert "is a file" in output_problems(tmp_path / "file", True)[0]
     assert "cannot be made" in output_problems(tmp_path / "file" / "soup", True)[0]
     (tmp_path / "new.partial").mkdir()
+    (tmp_path / "new.partial" / "notes.txt").write_text("mine")
     assert "was not made by a merge" in output_problems(tmp_path / "new", False)[0]
 
 
@@ -290,12 +291,14 @@ def test_unknown_method_and_dtype_list_what_there_is(tmp_path):
         plan_of(*folders, dtype="int8")
 
 
-def test_an_adapter_alone_is_named_as_such(tmp_path):
+def test_an_adapter_without_its_config_is_named_as_such(tmp_path):
     folder = tmp_path / "adapter"
     folder.mkdir()
     save_file({"lora_A": torch.zeros(2, 2)}, folder / "adapter_model.safetensors")
+    with pytest.raises(InputError, match=r"weights of an adapter and no adapter_config\.json"):
+        open_ingredients([str(folder)])
     (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(InputError, match="is a LoRA adapter"):
+    with pytest.raises(InputError, match="names no peft_type"):
         open_ingredients([str(folder)])
 
 

@@ -1,0 +1,254 @@
+"""Which tensor of the base's files an adapter updates or replaces, and whether everything fits.
+
+The result has the tensors that `merge_and_unload().save_pretrained()` of PEFT would write: those of the base, or, where the
+adapter brings a head that the base lacks, those of the class that was adapted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hf_soup.checkpoints.checkpoint import TensorInfo
+from hf_soup.checkpoints.dtypes import FLOATING
+from hf_soup.checkpoints.lora_adapter import LoraAdapter, LoraUpdate, UpdateKind
+from hf_soup.checkpoints.model_names import ModelNames, model_names
+from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.errors import InputError
+
+# transformers keeps these matrices as [in, out] (Conv1D); PEFT turns the update around.
+_CONV1D_MODELS = ("clvp", "decision_transformer", "gpt2", "imagegpt", "openai-gpt")
+_CONV1D_MODULES = ("c_attn", "c_fc", "c_proj", "q_attn")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class FittedAdapter:
+    """`infos`: every tensor of the adapted model. `base_names`: the base's name for each that it has.
+
+    `updates`, `replaced`: as those of the adapter, by the names in `infos`. A tensor in both is replaced, then updated.
+    `transposed`: those of `updates` whose tensor is stored as [in, out]. `config`: the adapted model's config.json.
+    """
+
+    infos: dict[str, TensorInfo]
+    base_names: dict[str, str]
+    updates: dict[str, LoraUpdate]
+    replaced: dict[str, str]
+    transposed: frozenset[str]
+    config: dict[str, Any]
+
+
+def fit_adapter(adapter: LoraAdapter, base: StoredCheckpoint, config: dict[str, Any] | None = None) -> FittedAdapter:
+    """Fits an adapter to its base by names and shapes; reads headers only.
+
+    `config`: the config.json of the adapter's own repository, where it has one. Raises InputError that lists every module
+    which the base lacks, every shape that does not fit, and a quantised base.
+    """
+    if base.config.get("quantization_config"):
+        method = base.config["quantization_config"].get("quant_method", "unnamed method")
+        raise InputError(
+            f"{adapter.label}: its base {base.label} is quantised ({method}); name the same model in 16 or 32 bits with base=."
+        )
+    own = {name: name for name in base.names()}
+    wanted = [*adapter.updates, *adapter.replaced]
+    names = None
+    if any(name not in own for name in wanted):
+        names = model_names(config or base.config, adapter.config.base_class, adapter.config.task_type)
+    dropped = _saved_tied(adapter, base, names)
+    changed = names is not None and _brings_head(adapter, base, names, dropped)
+    base_names = _names_of_class(names, base) if changed and names is not None else own
+    table = {name: _place(name, names, base_names, base) for name in wanted if name not in dropped}
+    problems = list(_unknown(adapter, base, table, names))
+    updates = {str(table[name]): update for name, update in adapter.updates.items() if table.get(name)}
+    replaced = {
+        table[name] or _stored(name, names): stored for name, stored in adapter.replaced.items() if name not in dropped
+    }
+    infos = _infos(adapter, base, base_names, replaced)
+    transposed = set()
+    for name, update in updates.items():
+        problem, turned = _orientation(adapter, base, update, infos[name])
+        problems += [problem] if problem else []
+        if turned:
+            transposed.add(name)
+    if changed and names is not None:
+        problems += _unfilled(adapter, base, names, infos)
+    problems += _misfits(adapter, base, base_names, replaced)
+    if problems:
+        raise InputError(problems)
+    fitted_config = _config(
+        adapter, dict(config or base.config), names.class_name if changed and names else None, infos, replaced
+    )
+    return FittedAdapter(infos, base_names, updates, replaced, frozenset(transposed), fitted_config)
+
+
+def _stored(name: str, names: ModelNames | None) -> str:
+    return names.stored.get(name, name) if names is not None else name
+
+
+def _in_base(stored: str, prefix: str, base_names: set[str]) -> str | None:
+    """A headless model is saved without the prefix that it has inside a model with a head."""
+    candidates = [stored]
+    if prefix:
+        candidates += [stored.removeprefix(f"{prefix}."), f"{prefix}.{stored}"]
+    return next((name for name in candidates if name in base_names), None)
+
+
+def _names_of_class(names: ModelNames, base: StoredCheckpoint) -> dict[str, str]:
+    there = set(base.names())
+    found = {stored: _in_base(stored, names.prefix, there) for stored in names.stored.values()}
+    return {stored: name for stored, name in found.items() if name is not None}
+
+
+def _place(name: str, names: ModelNames | None, base_names: dict[str, str], base: StoredCheckpoint) -> str | None:
+    """The name in the result of what the adapter calls `name`, None where the base has no such tensor."""
+    if name in base_names:
+        return name
+    if names is None:
+        return None
+    stored = _stored(name, names)
+    if stored in base_names:
+        return stored
+    return _in_base(stored, names.prefix, set(base_names))
+
+
+def _saved_tied(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames | None) -> set[str]:
+    """Output matrices that PEFT saves beside adapted embeddings although the base ties them: copies, nothing of their own."""
+    if names is None:
+        return set()
+    there = set(base.names())
+    return {
+        name
+        for name in adapter.replaced
+        if name in names.tied
+        and name not in there
+        and not any(name.startswith((f"{module}.", f"model.{module}.")) for module in adapter.config.modules_to_save)
+    }
+
+
+def _brings_head(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames, dropped: set[str]) -> bool:
+    """Whether the adapter was trained with a class that the base was not saved as."""
+    there = set(base.names())
+    new = [
+        n for n in adapter.replaced if n not in dropped and _in_base(_stored(n, names), names.prefix, there) is None
+    ]
+    return bool(new) and names.class_name not in (base.config.get("architectures") or [])
+
+
+def _unknown(
+    adapter: LoraAdapter, base: StoredCheckpoint, table: dict[str, str | None], names: ModelNames | None
+) -> Iterator[str]:
+    lost = [name for name in adapter.updates if table[name] is None]
+    tied = [name for name in lost if names is not None and name in names.tied]
+    for name in tied:
+        yield (
+            f"{adapter.label}: adapts '{adapter.updates[name].module}', whose weights {base.label} shares with its embeddings; merged, "
+            "the update would change the embeddings too."
+        )
+    biases = [name for name in lost if adapter.updates[name].kind is UpdateKind.BIAS]
+    modules = [adapter.updates[name].module for name in lost if name not in tied and name not in biases]
+    if modules:
+        yield (
+            f"{adapter.label}: adapts {_some(modules)}, which {base.label} does not have; is it the base that the adapter was trained on?"
+        )
+    elif biases:
+        yield f"{adapter.label}: has biases of lora_B for {_some([adapter.updates[n].module for n in biases])}, which have no bias in {base.label}."
+    if names is None:
+        saved = set(adapter.config.modules_to_save)
+        odd = [name for name in adapter.replaced if table.get(name) is None and not saved & set(name.split("."))]
+        if odd:
+            yield f"{adapter.label}: brings {_some(odd)}, which {base.label} does not have; is it the base that the adapter was trained on?"
+
+
+def _infos(
+    adapter: LoraAdapter, base: StoredCheckpoint, base_names: dict[str, str], replaced: dict[str, str]
+) -> dict[str, TensorInfo]:
+    """A replaced tensor has its own shape and the base's dtype, as it has in the model that PEFT merges."""
+    infos = {}
+    for name, source in base_names.items():
+        info = base.info(source)
+        infos[name] = TensorInfo(name, info.dtype, info.shape)
+    codes = [info.dtype for info in infos.values() if info.dtype in FLOATING]
+    main = max(sorted(set(codes)), key=codes.count) if codes else None
+    for name, stored in replaced.items():
+        info = adapter.tensors.info(stored)
+        dtype = infos[name].dtype if name in infos and infos[name].dtype in FLOATING else main or info.dtype
+        infos[name] = TensorInfo(name, dtype, info.shape)
+    return infos
+
+
+def _misfits(
+    adapter: LoraAdapter, base: StoredCheckpoint, base_names: dict[str, str], replaced: dict[str, str]
+) -> Iterator[str]:
+    """A replaced tensor may have more or fewer rows (tokens, classes) than the base's, and nothing else."""
+    for name, stored in replaced.items():
+        if name not in base_names:
+            continue
+        theirs, ours = base.info(base_names[name]).shape, adapter.tensors.info(stored).shape
+        if len(ours) != len(theirs) or ours[1:] != theirs[1:]:
+            yield f"{adapter.label}: tensor '{stored}' is {list(ours)}, in {base.label} it is {list(theirs)}."
+
+
+def _orientation(
+    adapter: LoraAdapter, base: StoredCheckpoint, update: LoraUpdate, info: TensorInfo
+) -> tuple[str | None, bool]:
+    """Returns (problem, whether the tensor is stored as [in, out])."""
+    if info.dtype not in FLOATING:
+        return (
+            f"{adapter.label}: adapts '{info.name}', which is {info.dtype} in {base.label}: the base is quantised; name the same model "
+            "in 16 or 32 bits with base=."
+        ), False
+    if update.kind is UpdateKind.LINEAR and len(info.shape) == 2 and info.shape == update.shape[::-1]:
+        if info.shape != update.shape:
+            return None, True
+        model, module = base.config.get("model_type"), update.module.rsplit(".", 1)[-1]
+        known = model in _CONV1D_MODELS
+        return None, module in _CONV1D_MODULES if known else adapter.config.fan_in_fan_out
+    if info.shape != update.shape:
+        return (
+            f"{adapter.label}: its update of '{info.name}' is {list(update.shape)}, the tensor is {list(info.shape)} in {base.label}."
+        ), False
+    return None, False
+
+
+def _unfilled(
+    adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames, infos: dict[str, TensorInfo]
+) -> Iterator[str]:
+    lost = [stored for name, stored in names.stored.items() if stored not in infos and name not in names.tied]
+    if lost:
+        yield (
+            f"{adapter.label}: adapts a {names.class_name}, for which neither it nor {base.label} has {_some(lost)}: those were random "
+            "when it was trained and were not saved (modules_to_save)."
+        )
+
+
+def _config(
+    adapter: LoraAdapter,
+    config: dict[str, Any],
+    class_name: str | None,
+    infos: dict[str, TensorInfo],
+    replaced: dict[str, str],
+) -> dict[str, Any]:
+    """The class that was adapted, as many labels as the new head has rows, as many tokens as the new embeddings."""
+    if class_name is not None:
+        config["architectures"] = [class_name]
+    rows = {name: infos[name].shape[0] for name in replaced if len(infos[name].shape) == 2}
+    heads = [n for n in rows if n.split(".")[0] in ("classifier", "score") or n.endswith("classifier.weight")]
+    label_map = config.get("id2label")
+    labels = len(label_map) if isinstance(label_map, dict) else config.get("num_labels", 2)
+    if len(heads) == 1 or any(name.endswith("out_proj.weight") for name in heads):
+        head = next((name for name in heads if name.endswith("out_proj.weight")), heads[0])
+        if rows[head] != labels:
+            config.pop("num_labels", None)
+            config["id2label"] = {str(number): f"LABEL_{number}" for number in range(rows[head])}
+            config["label2id"] = {f"LABEL_{number}": number for number in range(rows[head])}
+    embeddings = [n for n in rows if n.endswith(("embed_tokens.weight", "wte.weight", "word_embeddings.weight"))]
+    if len(embeddings) == 1 and isinstance(config.get("vocab_size"), int):
+        config["vocab_size"] = rows[embeddings[0]]
+    return config
+
+
+def _some(names: list[str]) -> str:
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
+    return ", ".join(f"'{name}'" for name in unique[:_SHOWN]) + more

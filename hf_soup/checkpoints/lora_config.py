@@ -1,0 +1,162 @@
+"""adapter_config.json of PEFT: what scales an update, which base it is for, and whether we can apply it exactly.
+
+Rules: PEFT 0.21 (`peft/tuners/lora/config.py`, `peft/utils/other.py: get_pattern_key`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_soup.checkpoints.folder import ModelFolder
+from hf_soup.errors import InputError
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+# The factors of these are relative to a base that was changed when training began; the published base is another one.
+_BASE_CHANGED_BY = {
+    "pissa": "PiSSA",
+    "olora": "OLoRA",
+    "corda": "CorDA",
+    "loftq": "LoftQ",
+    "lora_ga": "LoRA-GA",
+    "mica": "MiCA",
+}
+_NOT_AN_UPDATE = {
+    "alora_invocation_tokens": "is an activated LoRA, which acts after certain tokens only",
+    "arrow_config": "routes between adapters (Arrow)",
+    "kasa_config": "is a KaSA adapter",
+    "layer_replication": "repeats layers of its base (layer_replication)",
+    "megatron_config": "was trained on Megatron's parallel layers",
+    "monteclora_config": "is a MonteCLoRA adapter",
+    "target_parameters": "adapts stacked experts (target_parameters)",
+    "trainable_token_indices": "trains single rows of the embeddings (trainable_token_indices)",
+    "use_bdlora": "is a BD-LoRA adapter",
+    "use_qalora": "is a QALoRA adapter",
+    "velora_config": "is a VeLoRA adapter",
+}
+_ADVICE = "merge it into its base with PEFT (merge_and_unload), then name the merged model"
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """What of adapter_config.json decides about weights. `label`: of the adapter, for messages.
+
+    `base_name`, `base_revision`: as the file names the base; None where it does not. `raw`: the whole file.
+    """
+
+    label: str
+    rank: int
+    alpha: float
+    rslora: bool = False
+    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+    fan_in_fan_out: bool = False
+    modules_to_save: tuple[str, ...] = ()
+    task_type: str | None = None
+    base_name: str | None = None
+    base_revision: str | None = None
+    base_class: str | None = None
+    """The transformers class that was adapted, where the file says so (auto_mapping)."""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+    def rank_of(self, module: str) -> int:
+        """The rank that a module's update has by `r` and `rank_pattern`."""
+        return int(_of_pattern(self.rank_pattern, module, self.rank))
+
+    def scale_of(self, module: str) -> float:
+        """Returns s in W + s·B·A for a module: alpha / r, with rsLoRA alpha / √r.
+
+        >>> LoraConfig("a", rank=4, alpha=8, rank_pattern={"q_proj": 16}).scale_of("layers.0.q_proj")
+        0.5
+        """
+        rank = self.rank_of(module)
+        return float(_of_pattern(self.alpha_pattern, module, self.alpha)) / (math.sqrt(rank) if self.rslora else rank)
+
+
+def read_lora_config(folder: ModelFolder) -> LoraConfig:
+    """Reads and checks adapter_config.json. Raises InputError that names everything that cannot be applied exactly."""
+    where = f"{ADAPTER_CONFIG} of {folder.ref.label}"
+    try:
+        raw = json.loads(folder.local_path(ADAPTER_CONFIG).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: is not JSON ({error}).") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{where}: is not a JSON object.")
+    problems = _refusals(raw, folder.ref.label)
+    if problems:
+        raise InputError(problems)
+    rank: Any = raw.get("r")
+    alpha: Any = raw.get("lora_alpha")
+    patterns = {name: raw.get(name) or {} for name in ("rank_pattern", "alpha_pattern")}
+    if not _is_number(rank) or rank <= 0 or not _is_number(alpha):
+        problems.append(f"{where}: r is {rank!r} and lora_alpha {alpha!r}; both must be numbers, r above 0.")
+    for name, pattern in patterns.items():
+        if not isinstance(pattern, dict) or not all(_is_number(value) for value in pattern.values()):
+            problems.append(f"{where}: {name} does not map module names to numbers.")
+        elif broken := [key for key in pattern if not _compiles(key)]:
+            problems.append(f"{where}: {name} has '{broken[0]}', which is no regular expression.")
+    if not problems and not all(value > 0 for value in patterns["rank_pattern"].values()):
+        problems.append(f"{where}: rank_pattern has a rank that is not above 0.")
+    if problems:
+        raise InputError(problems)
+    mapping = raw.get("auto_mapping") or {}
+    return LoraConfig(
+        label=folder.ref.label,
+        rank=rank,
+        alpha=alpha,
+        rslora=bool(raw.get("use_rslora")),
+        rank_pattern=patterns["rank_pattern"],
+        alpha_pattern=patterns["alpha_pattern"],
+        fan_in_fan_out=bool(raw.get("fan_in_fan_out")),
+        modules_to_save=tuple(str(name) for name in raw.get("modules_to_save") or ()),
+        task_type=_text(raw.get("task_type")),
+        base_name=_text(raw.get("base_model_name_or_path")),
+        base_revision=_text(raw.get("revision")),
+        base_class=_text(mapping.get("base_model_class")) if isinstance(mapping, dict) else None,
+        raw=raw,
+    )
+
+
+def _refusals(raw: dict[str, Any], label: str) -> list[str]:
+    kind = raw.get("peft_type")
+    if kind is None:
+        return [
+            f"{ADAPTER_CONFIG} of {label}: names no peft_type, so it is not PEFT's; ask for the adapter as PEFT saves it."
+        ]
+    if kind != "LORA":
+        return [f"{label}: is an adapter of PEFT type {kind}, not a LoRA; {_ADVICE}."]
+    problems = []
+    init = str(raw.get("init_lora_weights")).lower()
+    name = next((name for prefix, name in _BASE_CHANGED_BY.items() if init.startswith(prefix)), None)
+    if name:
+        problems.append(
+            f"{label}: was initialised by {name} (init_lora_weights='{raw['init_lora_weights']}'), which changes the base, so its "
+            "factors do not fit the published one; convert it with PEFT (path_initial_model_for_weight_conversion)."
+        )
+    return problems + [f"{label}: {what}; {_ADVICE}." for key, what in _NOT_AN_UPDATE.items() if raw.get(key)]
+
+
+def _of_pattern(pattern: Mapping[str, float], module: str, default: float) -> float:
+    """The first key that matches the end of a module's name counts."""
+    return next((value for key, value in pattern.items() if re.match(rf"(.*\.)?({key})$", module)), default)
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
