@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_soup.evaluation import HeldOut
     from hf_soup.publishing import verify
-    from hf_soup.soup import MergedModel, PushedModel, Soup
+    from hf_soup.results import MergedModel, PushedModel
+    from hf_soup.soup import Soup
 
 __version__ = "0.1.0"
 
 _HOME = {
     "HeldOut": "hf_soup.evaluation",
-    "MergedModel": "hf_soup.soup",
-    "PushedModel": "hf_soup.soup",
+    "MergedModel": "hf_soup.results",
+    "PushedModel": "hf_soup.results",
     "Soup": "hf_soup.soup",
     "verify": "hf_soup.publishing",
 }

@@ -1,9 +1,9 @@
-"""Soup and MergedModel: the facade that composes the rooms. It has no logic of its own."""
+"""Soup: the facade that composes the rooms. It has no logic of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,69 +16,15 @@ from hf_soup.merging.device import choose_device
 from hf_soup.merging.output import case_problems, output_problems
 from hf_soup.progress import byte_bar, say
 from hf_soup.ranks import on_main_process, ranks
+from hf_soup.results import MergedModel, PushedModel
 from hf_soup.sizes import parse_size
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from hf_soup.evaluation import HeldOut
     from hf_soup.publishing import Target
     from hf_soup.selection import Evidence, Selection
 
 Model = str | Path | ModelRef
-
-
-@dataclass(frozen=True)
-class MergedModel:
-    """A finished merge in a local folder, with everything that is known of how it came about."""
-
-    path: Path
-    recipe: SoupRecord
-    report: Evidence | None = None
-    warnings: tuple[str, ...] = ()
-    token: str | bool | None = field(default=None, repr=False)
-
-    def load(self, **kwargs: Any) -> PreTrainedModel:
-        """Returns the transformers model of the class that config.json names; `kwargs` go to `from_pretrained`."""
-        from hf_soup.loading import load_model
-
-        return load_model(self.path, **kwargs)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool = False,
-        create_pr: bool = False,
-        revision: str | None = None,
-        license: str | None = None,
-        name_private: bool = False,
-        token: str | bool | None = None,
-    ) -> str:
-        """Publishes the folder and returns the URL of the commit or pull request. See `hf_soup.publishing.push`."""
-        from hf_soup.publishing import push
-
-        return on_main_process(
-            lambda: push(
-                self.path,
-                repo_id,
-                private=private,
-                create_pr=create_pr,
-                revision=revision,
-                license=license,
-                name_private=name_private,
-                token=self.token if token is None else token,
-            )
-        )
-
-
-@dataclass(frozen=True)
-class PushedModel:
-    """A merge that went straight to the Hub. `url`: of the commit or pull request."""
-
-    url: str
-    recipe: SoupRecord
-    warnings: tuple[str, ...] = ()
 
 
 class Soup:
@@ -90,10 +36,11 @@ class Soup:
 
     A model may be a LoRA adapter of PEFT: it is the base that its adapter_config.json names, with the adapter merged into it.
 
-    `base`: the pre-trained model that the others come from, and of which adapters are read. Methods on task vectors need it, and then config, tokenizer
-    and processor are copied from it; for the others it is an ancestor to check against, and the first model lends them. `token`, `revision` and `cache_dir` mean what they
-    mean in huggingface_hub; `revision` stands for every reference that names none. `stream`: weights of the Hub's models are
-    read over the network while they are merged, and none of them comes to this disk.
+    `base`: the pre-trained model that the others come from, and of which adapters are read. Methods on task vectors need it,
+    and then config, tokenizer and processor are copied from it; for the others it is an ancestor to check against, and the
+    first model lends them. `token`, `revision` and `cache_dir` mean what they mean in huggingface_hub; `revision` stands for
+    every reference that names none. `stream`: weights of the Hub's models are read over the network while they are merged,
+    and none of them comes to this disk.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ def probe(plan: Plan, base: Checkpoint | None = None) -> Probe:
     cosines = _median(body) if body else np.ones_like(identical, dtype=np.float64)
     head_cosines = _median(head) if head else None
     models = len(plan.models)
-    problems += _strangers(labels, cosines) if body else []
+    problems += _strangers(readers, labels, cosines) if body else []
     problems += _duplicates(labels[:models], identical)
     problems += copies
     problems += [p for model in readers if isinstance(model, AdapterCheckpoint) for p in model.problems()]
@@ -287,12 +287,18 @@ def _is_rows_of(tensor: MergedTensor, classes: int) -> bool:
     )
 
 
-def _strangers(labels: Sequence[str], cosines: NDArray[np.float64]) -> list[str]:
+def _strangers(readers: Sequence[Checkpoint], labels: Sequence[str], cosines: NDArray[np.float64]) -> list[str]:
     if not cosines.size:
         return []
+    # Adapters of one base are relatives whatever they add to it.
+    roots = [reader.base if isinstance(reader, AdapterCheckpoint) else reader for reader in readers]
     groups: list[set[int]] = []
     for index in range(len(labels)):
-        near = [group for group in groups if any(cosines[index, other] >= RELATED for other in group)]
+        near = [
+            group
+            for group in groups
+            if any(cosines[index, other] >= RELATED or roots[index] is roots[other] for other in group)
+        ]
         merged = {index}.union(*near)
         groups = [group for group in groups if group not in near] + [merged]
     if len(groups) == 1:
