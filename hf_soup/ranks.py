@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from hf_soup.errors import SoupError
 
@@ -38,6 +39,19 @@ def cores() -> int:
 def launched_alone() -> bool:
     """Whether `accelerate launch` was asked for several processes and started one, as it does with --cpu."""
     return "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ
+
+
+def end_process(code: int) -> NoReturn:
+    """Ends the program; one of several processes without the interpreter's own teardown.
+
+    Threads of torch.distributed may still run then, and sometimes abort a process whose work is done ("terminate called
+    without an active exception"), which makes its launcher call the whole run a failure.
+    """
+    if ranks() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def on_main_process(work: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ import typer
 from hf_soup.cli import adapters, demo, evaluate, extension, greedy, hub, inspect, merge, methods, push, verify
 from hf_soup.errors import InputError, SoupError
 from hf_soup.progress import speaking_json
-from hf_soup.ranks import launched_alone
+from hf_soup.ranks import end_process, launched_alone
 
 _INTERRUPTED = 130
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is asked to end ends as cleanly as with Ctrl-C
     with speaking_json("--json" in given):
         code = _run(given, debug)
-    sys.exit(code)
+    end_process(code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:

@@ -28,7 +28,7 @@ _NUMBER = itertools.count()
 
 def upload(api: HfApi, folder: Path, name: str, licence: str = "mit", private: bool = False) -> tuple[str, str]:
     """Returns the Hub ID and the commit."""
-    repo_id = f"tester/{name}-{next(_NUMBER)}"
+    repo_id = f"tester/adapters-{name}-{next(_NUMBER)}"
     (folder / "README.md").write_text(CARD.format(licence=licence))
     api.create_repo(repo_id, private=private)
     return repo_id, str(api.upload_folder(repo_id=repo_id, folder_path=folder).oid)
@@ -79,7 +79,7 @@ def test_two_adapters_and_a_full_model_become_one_that_verifies_and_loads(api, b
     assert (one.adapter_of.repo_id, one.adapter_of.revision) == (base_id, commit)
     assert set(one.files) == {"adapter_model.safetensors", "adapter_config.json"}
 
-    soup_id = f"tester/soup-{next(_NUMBER)}"
+    soup_id = f"tester/adapter-soup-{next(_NUMBER)}"
     merged.push_to_hub(soup_id)
     found = verify(soup_id)
     assert found.verdict is Verdict.IDENTICAL, str(found)
@@ -103,7 +103,7 @@ def test_the_licence_of_the_base_counts_as_well(api, base, tmp_path):
 def test_a_private_base_is_not_named_in_public(api, base, tmp_path):
     base_id, _ = upload(api, base, "secret-base", private=True)
     ids = [upload(api, with_base(adapt(base, tmp_path / f"a{s}", s), base_id), "adapter")[0] for s in (1, 2)]
-    soup_id = f"tester/soup-{next(_NUMBER)}"
+    soup_id = f"tester/adapter-soup-{next(_NUMBER)}"
     Soup(ids).merge(out=tmp_path / "soup").push_to_hub(soup_id)
     published = Path(snapshot_download(soup_id))
     assert not [path for path in published.iterdir() if path.suffix != ".safetensors" and base_id in path.read_text()]

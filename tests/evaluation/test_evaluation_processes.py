@@ -23,11 +23,13 @@ import os, sys, numpy as np, torch
 torch.set_num_threads(1)
 from hf_soup.checkpoints import open_checkpoint
 from hf_soup.evaluation import Evaluator, HeldOut, PredictionCache
+from hf_soup.ranks import end_process
 evaluator = Evaluator(HeldOut(sys.argv[1], "text-classification", batch_size=4), cache=PredictionCache(sys.argv[2]))
 logits = [evaluator.predictions(open_checkpoint(folder)).logits for folder in sys.argv[4:]]
 np.save(f"{sys.argv[3]}/{os.environ['RANK']}.npy", np.array(logits))
 passes = evaluator.forward_passes, torch.distributed.get_world_size()
 assert passes == (38, 2), passes
+end_process(0)
 """
 
 
@@ -52,6 +54,7 @@ MAIN_FAILS = """
 import pathlib, sys, torch
 from hf_soup.errors import SoupError
 from hf_soup.evaluation.hardware import Hardware
+from hf_soup.ranks import end_process
 class Odd(Exception):
     def __init__(self, one, two):
         super().__init__(f"{one} {two}")
@@ -64,6 +67,7 @@ for error in (ValueError("no luck"), Odd("two", "words"), SoupError("said")):
     except Exception as found:
         met.append(f"{type(found).__name__}: {found}")
 pathlib.Path(sys.argv[1], f"{hardware.rank}.txt").write_text("\\n".join(met))
+end_process(0)
 """
 
 

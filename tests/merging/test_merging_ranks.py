@@ -20,6 +20,7 @@ import os, signal, sys
 from pathlib import Path
 from hf_soup.errors import SoupError
 from hf_soup.merging import make_plan, merge, open_ingredients
+from hf_soup.ranks import end_process
 fate, out, base, *models = sys.argv[1:]
 plan = make_plan(open_ingredients(models, base), "ties")
 written = []
@@ -36,8 +37,9 @@ try:
     record = merge(plan, Path(out), progress=meet_fate)
 except SoupError as error:
     print(f"process {os.environ['RANK']} says: {error}", file=sys.stderr, flush=True)
-    sys.exit(1)
+    end_process(1)
 Path(f"{out}.{os.environ['RANK']}").write_text(f"{sum(written)} {record.outputs['model.safetensors'].root}")
+end_process(0)
 """
 
 

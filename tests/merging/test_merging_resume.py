@@ -59,7 +59,7 @@ def begin(plan: Plan, out: Path, portions: int, error: type[BaseException] = Key
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="kills a forked process")
-@pytest.mark.parametrize(("method", "kills"), [("linear", KILLS), ("ties", 10)])
+@pytest.mark.parametrize(("method", "kills"), [("linear", KILLS), ("ties", 5)])
 def test_a_merge_that_is_killed_at_any_moment_goes_on_and_gives_the_same_bytes(tmp_path, method, kills):
     *models, base = many_tensors(tmp_path / "in")
     program = Path(__file__).with_name("kill_and_resume.py")
