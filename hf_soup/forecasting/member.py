@@ -1,0 +1,42 @@
+"""A member of a crowd: one model, how it is reached and how often it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+DEFAULT_MAX_TOKENS = 4_096
+DEFAULT_TIMEOUT_S = 240.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """`model` is litellm's name; `name` what tables call the member (the model, unless two members have the same one).
+
+    `temperature` None leaves it to the provider. Prices in dollars per million tokens, None where litellm's table or none
+    counts. `prompt`: the name or file of a prompt of its own. `parameters`: further parameters of the request, such as
+    `reasoning_effort`. `knowledge_cutoff`: last day that its training data may cover, None where it is not known.
+    """
+
+    name: str
+    model: str
+    samples: int = 1
+    api_base: str | None = None
+    api_key_env: str | None = None
+    """Name of the environment variable with the key; None for the provider's own, and for no key where `api_base` is set."""
+    temperature: float | None = None
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    input_price: float | None = None
+    output_price: float | None = None
+    knowledge_cutoff: date | None = None
+    searches_the_web: bool = False
+    prompt: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def provider(self) -> str:
+        """The first part of litellm's name, `openai` where there is none; calls of one provider share a semaphore."""
+        return self.model.split("/", 1)[0] if "/" in self.model else "openai"
