@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+from hf_soup.checkpoints.adapter_checkpoint import AdapterCheckpoint
 from hf_soup.checkpoints.folder import HubFolder, LocalFolder, ModelFolder
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, is_adapter
 from hf_soup.checkpoints.pickle_checkpoint import PickleCheckpoint
 from hf_soup.checkpoints.reference import ModelRef, PinnedRef
+from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
 from hf_soup.checkpoints.resolve import resolve
 from hf_soup.checkpoints.safetensors_checkpoint import SafetensorsCheckpoint, StoredCheckpoint
 from hf_soup.checkpoints.weight_files import find_weights
@@ -21,7 +24,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 class AdapterBases:
     """The bases of several adapters; those of equal weights are one object, which reads its headers once.
 
-    `given`: the base of every adapter, whatever they name. May be asked from several threads.
+    `given`: the base of every adapter, whatever they name, except where a reference names another one. `stream`: bases on the
+    Hub are read over the network. May be asked from several threads.
     """
 
     def __init__(
@@ -30,42 +34,58 @@ class AdapterBases:
         *,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
+        stream: bool = False,
     ) -> None:
         self._given = given
+        self._stream = stream
         self._token = token
         self._cache_dir = cache_dir
-        self._opened: dict[ModelRef, StoredCheckpoint] = {}
+        self._opened: dict[ModelRef | PinnedRef, StoredCheckpoint] = {}
+        self._known = [] if given is None else [given.base if isinstance(given, AdapterCheckpoint) else given]
         self._lock = threading.Lock()
 
-    def of(self, adapter: LoraAdapter) -> StoredCheckpoint:
-        """Returns the base. Raises InputError when the adapter names none, or one that cannot be opened."""
-        if self._given is not None:
+    def of(self, adapter: LoraAdapter, named: PinnedRef | None = None) -> StoredCheckpoint:
+        """Returns the base; `named`: the one that the user's reference to this adapter names.
+
+        Raises InputError when the adapter names none, or one that cannot be opened.
+        """
+        if named is None and isinstance(self._given, AdapterCheckpoint):
+            raise InputError(
+                f"{adapter.label}: does not say whether it belongs on {self._given.base.label} or on {self._given.label}; write the "
+                "former before it with a +, or merge the latter first and name the result."
+            )
+        if named is None and self._given is not None:
             return self._given
-        ref = base_reference(adapter)
+        ref = named or base_reference(adapter)
         with self._lock:
             if ref not in self._opened:
                 self._opened[ref] = self._first_of_equals(self._open(ref, adapter))
             return self._opened[ref]
 
-    def _open(self, ref: ModelRef, adapter: LoraAdapter) -> StoredCheckpoint:
+    def _open(self, ref: ModelRef | PinnedRef, adapter: LoraAdapter) -> StoredCheckpoint:
+        own = isinstance(ref, PinnedRef)
+        advice = "Name another model before the +." if own else "Another copy can be named with base=."
         try:
-            (pinned,) = resolve(ref, token=self._token, cache_dir=self._cache_dir)
+            pinned = (
+                ref if isinstance(ref, PinnedRef) else resolve(ref, token=self._token, cache_dir=self._cache_dir)[0]
+            )
             folder = _folder(pinned, self._token, self._cache_dir)
             if is_adapter(folder):
                 raise InputError(f"{folder.ref.label}: is an adapter itself.")
             weights = find_weights(folder)
+            if self._stream and isinstance(folder, HubFolder):
+                return RemoteCheckpoint(folder, weights)
             return (SafetensorsCheckpoint if weights.format == "safetensors" else PickleCheckpoint)(folder, weights)
         except InputError as error:
             raise InputError(
-                [
-                    f"The base of {adapter.label}: {problem} Another copy can be named with base=."
-                    for problem in error.problems
-                ]
+                [f"The base of {adapter.label}: {problem} {advice}" for problem in error.problems]
             ) from error
 
     def _first_of_equals(self, base: StoredCheckpoint) -> StoredCheckpoint:
         """The fingerprints of repositories are digests of their files; those of folders are samples and need a closer look."""
-        for other in self._opened.values():
+        for other in (*self._known, *self._opened.values()):
+            if other.ref is not None and base.ref is not None and _is_same_place(other.ref, base.ref):
+                return other
             if other.config == base.config and other.fingerprint == base.fingerprint and _same_files(other, base):
                 return other
         return base
@@ -96,6 +116,10 @@ def base_reference(adapter: LoraAdapter) -> ModelRef:
 
 def _folder(ref: PinnedRef, token: str | bool | None, cache_dir: str | Path | None) -> ModelFolder:
     return LocalFolder(ref) if ref.path is not None else HubFolder(ref, token, cache_dir)
+
+
+def _is_same_place(one: PinnedRef, other: PinnedRef) -> bool:
+    return replace(one, requested="") == replace(other, requested="")
 
 
 def _same_files(one: StoredCheckpoint, other: StoredCheckpoint) -> bool:

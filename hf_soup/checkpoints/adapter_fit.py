@@ -13,13 +13,17 @@ from typing import Any
 from hf_soup.checkpoints.checkpoint import TensorInfo
 from hf_soup.checkpoints.dtypes import FLOATING
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, LoraUpdate, UpdateKind
-from hf_soup.checkpoints.model_names import ModelNames, model_names
+from hf_soup.checkpoints.lora_config import MERGE_FIRST
+from hf_soup.checkpoints.model_names import ModelNames, meta_model, names_of, stored_in
+from hf_soup.checkpoints.quantised import quantised_how
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.checkpoints.stacked_fit import stacked_updates
 from hf_soup.errors import InputError
 
 # transformers keeps these matrices as [in, out] (Conv1D); PEFT turns the update around.
 _CONV1D_MODELS = ("clvp", "decision_transformer", "gpt2", "imagegpt", "openai-gpt")
 _CONV1D_MODULES = ("c_attn", "c_fc", "c_proj", "q_attn")
+_CONVERTED = "stores cut, fused with others, or in another order"
 _SHOWN = 5
 
 
@@ -45,22 +49,27 @@ def fit_adapter(adapter: LoraAdapter, base: StoredCheckpoint, config: dict[str, 
     `config`: the config.json of the adapter's own repository, where it has one. Raises InputError that lists every module
     which the base lacks, every shape that does not fit, and a quantised base.
     """
-    if base.config.get("quantization_config"):
-        method = base.config["quantization_config"].get("quant_method", "unnamed method")
+    if how := quantised_how(base):
         raise InputError(
-            f"{adapter.label}: its base {base.label} is quantised ({method}); name the same model in 16 or 32 bits with base=."
+            f"{adapter.label}: its base {base.label} is quantised: {how}; name the same model in 16 or 32 bits with base= (--base), "
+            "the one that it was quantised from, which its card names."
         )
     own = {name: name for name in base.names()}
-    wanted = [*adapter.updates, *adapter.replaced]
-    names = None
-    if any(name not in own for name in wanted):
-        names = model_names(config or base.config, adapter.config.base_class, adapter.config.task_type)
+    model = None
+    renamed = any(name not in own for name in (*adapter.updates, *adapter.replaced))
+    if renamed or adapter.stacked or adapter.config.target_parameters:
+        model = meta_model(config or base.config, adapter.config.base_class, adapter.config.task_type)
+    names = names_of(model) if renamed and model is not None else None
     dropped = _saved_tied(adapter, base, names)
+    wanted = [name for name in (*adapter.updates, *adapter.replaced) if name not in dropped]
     changed = names is not None and _brings_head(adapter, base, names, dropped)
     base_names = _names_of_class(names, base) if changed and names is not None else own
-    table = {name: _place(name, names, base_names, base) for name in wanted if name not in dropped}
+    table = {name: _place(name, names, base_names, base) for name in wanted}
     problems = list(_unknown(adapter, base, table, names))
     updates = {str(table[name]): update for name, update in adapter.updates.items() if table.get(name)}
+    stacked, misplaced = stacked_updates(adapter, model, base, base_names)
+    updates |= stacked
+    problems += misplaced
     replaced = {
         table[name] or _stored(name, names): stored for name, stored in adapter.replaced.items() if name not in dropped
     }
@@ -86,17 +95,9 @@ def _stored(name: str, names: ModelNames | None) -> str:
     return names.stored.get(name, name) if names is not None else name
 
 
-def _in_base(stored: str, prefix: str, base_names: set[str]) -> str | None:
-    """A headless model is saved without the prefix that it has inside a model with a head."""
-    candidates = [stored]
-    if prefix:
-        candidates += [stored.removeprefix(f"{prefix}."), f"{prefix}.{stored}"]
-    return next((name for name in candidates if name in base_names), None)
-
-
 def _names_of_class(names: ModelNames, base: StoredCheckpoint) -> dict[str, str]:
     there = set(base.names())
-    found = {stored: _in_base(stored, names.prefix, there) for stored in names.stored.values()}
+    found = {stored: stored_in(stored, names.prefix, there) for stored in names.in_files()}
     return {stored: name for stored, name in found.items() if name is not None}
 
 
@@ -109,20 +110,23 @@ def _place(name: str, names: ModelNames | None, base_names: dict[str, str], base
     stored = _stored(name, names)
     if stored in base_names:
         return stored
-    return _in_base(stored, names.prefix, set(base_names))
+    return stored_in(stored, names.prefix, set(base_names))
 
 
 def _saved_tied(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames | None) -> set[str]:
-    """Output matrices that PEFT saves beside adapted embeddings although the base ties them: copies, nothing of their own."""
+    """Output matrices, or trained rows of them, that PEFT saves beside adapted embeddings although the base ties them: copies."""
     if names is None:
         return set()
     there = set(base.names())
-    return {
+    absent = {name for name in (*adapter.replaced, *adapter.updates) if name in names.tied and name not in there}
+    saved = {
         name
-        for name in adapter.replaced
-        if name in names.tied
-        and name not in there
-        and not any(name.startswith((f"{module}.", f"model.{module}.")) for module in adapter.config.modules_to_save)
+        for name in absent & set(adapter.replaced)
+        if not any(name.startswith((f"{module}.", f"model.{module}.")) for module in adapter.config.modules_to_save)
+    }
+    rows = [update.rows for name, update in adapter.updates.items() if name not in absent]
+    return saved | {
+        n for n in absent & set(adapter.updates) if adapter.updates[n].rows in rows and adapter.updates[n].rows
     }
 
 
@@ -130,7 +134,7 @@ def _brings_head(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames
     """Whether the adapter was trained with a class that the base was not saved as."""
     there = set(base.names())
     new = [
-        n for n in adapter.replaced if n not in dropped and _in_base(_stored(n, names), names.prefix, there) is None
+        n for n in adapter.replaced if n not in dropped and stored_in(_stored(n, names), names.prefix, there) is None
     ]
     return bool(new) and names.class_name not in (base.config.get("architectures") or [])
 
@@ -138,13 +142,17 @@ def _brings_head(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames
 def _unknown(
     adapter: LoraAdapter, base: StoredCheckpoint, table: dict[str, str | None], names: ModelNames | None
 ) -> Iterator[str]:
-    lost = [name for name in adapter.updates if table[name] is None]
+    lost = [name for name in adapter.updates if name in table and table[name] is None]
     tied = [name for name in lost if names is not None and name in names.tied]
     for name in tied:
         yield (
             f"{adapter.label}: adapts '{adapter.updates[name].module}', whose weights {base.label} shares with its embeddings; merged, "
             "the update would change the embeddings too."
         )
+    converted = [name for name in lost if names is not None and name in names.converted and name not in tied]
+    if converted:
+        yield f"{adapter.label}: adapts {_some([adapter.updates[n].module for n in converted])}, which {base.label} {_CONVERTED}; {MERGE_FIRST}."
+    lost = [name for name in lost if name not in converted]
     biases = [name for name in lost if adapter.updates[name].kind is UpdateKind.BIAS]
     modules = [adapter.updates[name].module for name in lost if name not in tied and name not in biases]
     if modules:
@@ -153,7 +161,11 @@ def _unknown(
         )
     elif biases:
         yield f"{adapter.label}: has biases of lora_B for {_some([adapter.updates[n].module for n in biases])}, which have no bias in {base.label}."
-    if names is None:
+    if names is not None:
+        whole = [name for name in adapter.replaced if table.get(name, name) is None and name in names.converted]
+        if whole:
+            yield f"{adapter.label}: brings {_some(whole)}, which {base.label} {_CONVERTED}; {MERGE_FIRST}."
+    else:
         saved = set(adapter.config.modules_to_save)
         odd = [name for name in adapter.replaced if table.get(name) is None and not saved & set(name.split("."))]
         if odd:
@@ -204,6 +216,13 @@ def _orientation(
         model, module = base.config.get("model_type"), update.module.rsplit(".", 1)[-1]
         known = model in _CONV1D_MODELS
         return None, module in _CONV1D_MODULES if known else adapter.config.fan_in_fan_out
+    if update.kind is UpdateKind.ROWS:
+        if len(info.shape) == 2 and info.shape[1] == update.shape[1] and max(update.rows) < info.shape[0]:
+            return None, False
+        return (
+            f"{adapter.label}: trains row {max(update.rows)} of '{info.name}' with {update.shape[1]} columns, the tensor is "
+            f"{list(info.shape)} in {base.label}."
+        ), False
     if info.shape != update.shape:
         return (
             f"{adapter.label}: its update of '{info.name}' is {list(update.shape)}, the tensor is {list(info.shape)} in {base.label}."
@@ -214,7 +233,7 @@ def _orientation(
 def _unfilled(
     adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames, infos: dict[str, TensorInfo]
 ) -> Iterator[str]:
-    lost = [stored for name, stored in names.stored.items() if stored not in infos and name not in names.tied]
+    lost = [stored for stored, name in names.in_files().items() if stored not in infos and name not in names.tied]
     if lost:
         yield (
             f"{adapter.label}: adapts a {names.class_name}, for which neither it nor {base.label} has {_some(lost)}: those were random "

@@ -15,6 +15,9 @@ from hf_soup.checkpoints.reference import PinnedRef
 if TYPE_CHECKING:
     from torch import Tensor
 
+Origin = tuple[str, str]
+"""The identity of a checkpoint and the name of a tensor in it."""
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -55,6 +58,14 @@ class Checkpoint(ABC):
     def identity(self) -> str:
         """Hex digest under which results computed from these weights may be kept: changes whenever the weights do."""
         return self.fingerprint
+
+    def origins(self) -> dict[str, Origin]:
+        """Returns for every tensor, by its name, where its content comes from: wherever two are equal, so are the contents.
+
+        One look at all of them, since finding out identities takes longer than naming tensors.
+        """
+        identity = self.identity
+        return {name: (identity, name) for name in self.names()}
 
     @abstractmethod
     def names(self) -> list[str]:

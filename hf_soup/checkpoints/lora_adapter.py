@@ -9,8 +9,9 @@
 
 The keys of `updates` and `replaced` are named as the adapted model names its tensors in memory: the file's names without
 `base_model.model.` and `.base_layer.`. For most models those are the names in the base's files; where they are not,
-`hf_soup.checkpoints.adapter_fit` says which is which. In the orientation of PEFT, [out, in], an update adds
-`scale * b @ a`; see `LoraUpdate.kind` for embeddings and convolutions.
+`hf_soup.checkpoints.adapter_fit` says which is which. What the factors of `target_parameters` update, only the base's class
+tells; they wait in `stacked`. In the orientation of PEFT, [out, in], an update adds `scale * b @ a`; see `LoraUpdate.kind` for
+embeddings, convolutions and experts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,7 @@ from hf_soup.checkpoints.pickle_checkpoint import PickleCheckpoint
 from hf_soup.checkpoints.reference import PinnedRef
 from hf_soup.checkpoints.resolve import resolve
 from hf_soup.checkpoints.safetensors_checkpoint import SafetensorsCheckpoint, StoredCheckpoint
+from hf_soup.checkpoints.stacked_parameters import StoredPart
 from hf_soup.checkpoints.weight_files import WeightFiles
 from hf_soup.errors import InputError
 
@@ -40,6 +43,8 @@ _PREFIX = "base_model.model."
 _FACTOR = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_(?:embedding_)?[AB]|lora_magnitude_vector)(?:\.(?P<leaf>weight|bias))?"
 )
+_SCALES = (1e-3, 1e3)  # outside of these an alpha is a slip of the pen, or the adapter does nothing
+_TOKENS = re.compile(r"(?P<module>.+)\.token_adapter\.trainable_tokens_delta")
 _FOREIGN = {
     "lora_down": "the format of kohya's scripts (lora_down, lora_up)",
     ".lora.down": "an old format of diffusers (lora.down, lora.up)",
@@ -61,14 +66,36 @@ class UpdateKind(StrEnum):
     """[out, in, …]: scale · B·A over flattened kernels, with A [r, in, …] and B [out, r, 1, …]."""
     BIAS = "bias"
     """[out]: scale · b, the bias of lora_B (lora_bias=True); there is no A."""
+    ROWS = "rows"
+    """[tokens, width]: the rows `rows` are replaced by those of B (trainable_token_indices); there is no A and no scale."""
+    MATRIX = "matrix"
+    """[rows, columns] of a parameter, mostly of one expert: scale · B·A, with the factors that `factors` cuts for it."""
+    EXPERTS = "experts"
+    """[experts, rows, columns]: scale · B[e]·A[e] for every expert e."""
+
+
+@dataclass(frozen=True)
+class ExpertPart:
+    """Which part of a parameter's update a tensor of the files takes.
+
+    PEFT keeps A as [experts · rank, in] and B as [out, rank · experts], with the expert as the slower index of A's rows and
+    the faster one of B's columns. `inputs_first`: in memory the parameter is [in, out].
+    """
+
+    experts: int
+    inputs_first: bool
+    stored: StoredPart
+    all_experts: bool
+    """Whether the tensor has the experts as its first axis."""
 
 
 @dataclass(frozen=True)
 class LoraUpdate:
-    """The update of one tensor. `a`, `b`, `magnitude`: names in the adapter's file; `a` is None for a bias.
+    """The update of one tensor. `a`, `b`, `magnitude`: names in the adapter's file; `a` is None for a bias and for rows.
 
-    `shape`: of the tensor as PEFT sees it, [out, in] (of a Conv1D too), [tokens, width] or [out, in, …]. `magnitude`: of
-    DoRA, which also scales every output of W + ΔW to this length; such an update is not of low rank.
+    `shape`: of the tensor as PEFT sees it, [out, in] (of a Conv1D too), [tokens, width] or [out, in, …]; for rows only theirs. `magnitude`: of
+    DoRA, which also scales every output of W + ΔW to this length; such an update is not of low rank. `part`: for the kinds
+    that parameters have; `shape` is then that of the tensor as it is stored.
     """
 
     module: str
@@ -79,6 +106,22 @@ class LoraUpdate:
     a: str | None
     b: str
     magnitude: str | None = None
+    part: ExpertPart | None = None
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class StackedFactors:
+    """Factors of a parameter of `target_parameters`: which one, only the model's class tells.
+
+    `module`: whose parameter it is. `depth`: PEFT wraps a module once for every parameter, the first innermost; this is how
+    many wraps lie outside.
+    """
+
+    module: str
+    depth: int
+    a: TensorInfo
+    b: TensorInfo
 
 
 class LoraAdapter:
@@ -92,8 +135,10 @@ class LoraAdapter:
         """The tensors in the adapter's file, by their names there."""
         self.updates: dict[str, LoraUpdate] = {}
         self.replaced: dict[str, str] = {}
+        self.stacked: list[StackedFactors] = []
+        """Of `target_parameters`, in the order of the file."""
         problems = self._sort_out()
-        if not problems and not self.updates and not self.replaced:
+        if not problems and not self.updates and not self.replaced and not self.stacked:
             problems = [f"{self.label}: holds no tensors, it adapts nothing."]
         if problems:
             raise InputError(problems)
@@ -105,13 +150,18 @@ class LoraAdapter:
 
     @property
     def is_low_rank(self) -> bool:
-        """Whether all updates are: not with DoRA."""
-        return not any(update.magnitude for update in self.updates.values())
+        """Whether all updates are: not with DoRA, not with replaced rows."""
+        return not any(update.magnitude or update.kind is UpdateKind.ROWS for update in self.updates.values())
 
     def factors(self, update: LoraUpdate) -> tuple[Tensor, Tensor]:
-        """Returns A [r, n] and B [m, r] in float32, kernels flattened. Raises ValueError for a bias, see `bias`."""
+        """Returns A [r, n] and B [m, r] in float32, kernels flattened. Raises ValueError where there are none, see `kind`.
+
+        Of the kind EXPERTS: [experts, r, n] and [experts, m, r].
+        """
         if update.a is None:
-            raise ValueError(f"the update of the bias of '{update.module}' has no factors")
+            raise ValueError(f"this update of '{update.module}' ({update.kind}) has no factors")
+        if update.part is not None:
+            return self._factors_of_part(update.a, update.b, update.part)
         a, b = self.tensors.read(update.a).float(), self.tensors.read(update.b).float()
         return a.flatten(1), b.flatten(1)
 
@@ -119,12 +169,74 @@ class LoraAdapter:
         """Returns what is to be added to a bias, before it is scaled: [m], float32."""
         return self.tensors.read(update.b).float()
 
+    def put_rows(self, update: LoraUpdate, start: int, out: Tensor) -> Tensor:
+        """Writes the trained rows into elements [start, start + len(out)) of the flattened embeddings; returns `out`."""
+        width, stop = update.shape[1], start + out.numel()
+        for place, row in enumerate(update.rows):
+            low, high = max(row * width, start), min((row + 1) * width, stop)
+            if low < high:
+                first = (place - row) * width
+                out[low - start : high - start] = self.tensors.read_span(update.b, first + low, first + high)
+        return out
+
     def magnitude(self, update: LoraUpdate) -> Tensor | None:
         """Returns the lengths of DoRA, [m], float32; None for a plain LoRA."""
         return self.tensors.read(update.magnitude).float().flatten() if update.magnitude else None
 
+    def problems(self) -> list[str]:
+        """Returns what speaks against using it: NaN, infinity, an adapter that was never trained, absurd scales.
+
+        The first call reads every tensor in the adapter's file, which is downloaded for it.
+        """
+        return list(self._problems)
+
+    @cached_property
+    def _problems(self) -> tuple[str, ...]:
+        import torch
+
+        found = []
+        of_b = {update.b for update in self.updates.values()} | {factors.b.name for factors in self.stacked}
+        trained = not of_b or not self.is_low_rank
+        for name in self.tensors.names():
+            tensor = self.tensors.read(name)
+            if not torch.isfinite(tensor).all():
+                found.append(f"{self.label}: tensor '{name}' holds NaN or infinity; leave this adapter out.")
+            trained = trained or (name in of_b and bool(tensor.any()))
+        if not trained:
+            found.append(f"{self.label}: every lora_B is zero, so the adapter was not trained; it adds nothing.")
+        low, high = _SCALES
+        odd = sorted({update.scale for update in self.updates.values() if not low <= update.scale <= high})
+        if odd:
+            found.append(
+                f"{self.label}: scales its updates by {', '.join(f'{scale:g}' for scale in odd[:3])} (lora_alpha and r), which is not "
+                f"between {low:g} and {high:g}."
+            )
+        return tuple(found)
+
+    def bytes_to_cut(self, update: LoraUpdate) -> int:
+        """Returns the memory that `factors` takes beside its results: factors of all experts are read for one."""
+        if update.part is None or update.a is None:
+            return 0
+        return self.tensors.info(update.a).nbytes + self.tensors.info(update.b).nbytes
+
+    def _factors_of_part(self, a_name: str, b_name: str, part: ExpertPart) -> tuple[Tensor, Tensor]:
+        stored, (height, inputs) = part.stored, self.tensors.info(a_name).shape
+        rank = height // part.experts
+        b = self.tensors.read(b_name).unflatten(1, (rank, part.experts)).permute(2, 0, 1)
+        if stored.expert is None:
+            a = self.tensors.read(a_name).view(part.experts, rank, inputs)
+        else:
+            first = stored.expert * rank
+            a = self.tensors.read_span(a_name, first * inputs, (first + rank) * inputs).view(1, rank, inputs)
+            b = b[stored.expert].unsqueeze(0)
+        left, right = (a.mT, b.mT) if part.inputs_first else (b, a)
+        left, right = left[:, stored.rows.slice()].float(), right[:, :, stored.columns.slice()].float()
+        if stored.turned:
+            left, right = right.mT, left.mT
+        return (right, left) if part.all_experts else (right[0], left[0])
+
     def _sort_out(self) -> list[str]:
-        """Fills `updates` and `replaced` from the names in the file; returns what does not fit together."""
+        """Fills `updates`, `replaced` and `stacked` from the names in the file; returns what does not fit together."""
         parts: dict[str, dict[str, TensorInfo]] = {}
         problems = []
         for stored in self.tensors.names():
@@ -135,13 +247,20 @@ class LoraAdapter:
             elif match := _FACTOR.fullmatch(name):
                 leaf = ".bias" if match["leaf"] == "bias" else ""
                 parts.setdefault(match["module"], {})[match["part"] + leaf] = info
+            elif match := _TOKENS.fullmatch(name):
+                problems += self._add_rows(match["module"], info)
             elif ".lora_" in name or any(sign in name for sign in ("lora_down", "lora_up", ".lora.")):
                 foreign = None if ".lora_A" in name or ".lora_B" in name else foreign_format([stored], self.label)
                 problems.append(foreign or f"{self.label}: has '{stored}', a name that PEFT does not give a tensor.")
             else:
-                self.replaced[name.replace(".base_layer.", ".")] = stored
+                self.replaced[name.replace(".token_adapter.base_layer.", ".").replace(".base_layer.", ".")] = stored
         for module, found in parts.items():
             problems += self._add_module(module, found)
+        if self.config.trainable_tokens and not any(update.rows for update in self.updates.values()):
+            problems.append(
+                f"{self.label}: holds no rows of embeddings, {ADAPTER_CONFIG} names some (trainable_token_indices); the file is not "
+                "complete."
+            )
         return problems
 
     def _add_module(self, module: str, parts: dict[str, TensorInfo]) -> Iterator[str]:
@@ -153,6 +272,9 @@ class LoraAdapter:
             yield f"{where} has no {missing[0]}; the file is not complete."
             return
         a, b = (parts[name] for name in names)
+        if self._is_of_parameter(module, a):
+            yield from self._add_stacked(module, a, b, sorted(set(parts) - {"lora_A", "lora_B"}))
+            return
         rank = self.config.rank_of(module)
         if len(a.shape) < 2 or len(b.shape) != len(a.shape) or a.shape[0] != b.shape[1]:
             yield f"{where} has lora_A {list(a.shape)} and lora_B {list(b.shape)}, which cannot be multiplied."
@@ -188,6 +310,36 @@ class LoraAdapter:
                 module, UpdateKind.BIAS, scale, rank, bias.shape, None, bias.name
             )
 
+    def _add_rows(self, module: str, delta: TensorInfo) -> Iterator[str]:
+        rows = self.config.rows_of(module)
+        if rows is None or len(delta.shape) != 2 or delta.shape[0] != len(rows):
+            says = "names no rows of it" if rows is None else f"names {len(rows)} rows of it"
+            yield f"{self.label}: trains rows of '{module}', {list(delta.shape)}; trainable_token_indices of {ADAPTER_CONFIG} {says}."
+        else:
+            self.updates[f"{module}.weight"] = LoraUpdate(
+                module, UpdateKind.ROWS, 1.0, 0, delta.shape, None, delta.name, rows=rows
+            )
+
+    def _is_of_parameter(self, module: str, a: TensorInfo) -> bool:
+        """PEFT names no parameter, only its module. A bare name in `target_parameters` may be in any: those of odd rank."""
+        if module.endswith(".base_layer"):
+            return True
+        owners = [name.rpartition(".")[0] for name in self.config.target_parameters]
+        return any(
+            (module == owner or module.endswith(f".{owner}")) if owner else a.shape[0] != self.config.rank_of(module)
+            for owner in owners
+        )
+
+    def _add_stacked(self, module: str, a: TensorInfo, b: TensorInfo, others: list[str]) -> Iterator[str]:
+        where = f"{self.label}: module '{module}'"
+        if others:
+            yield f"{where} has {others[0]} beside the factors of a parameter, which PEFT does not make."
+        elif len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
+            yield f"{where} has lora_A {list(a.shape)} and lora_B {list(b.shape)}, which cannot be multiplied."
+        else:
+            owner = re.sub(r"(\.base_layer)+$", "", module)
+            self.stacked.append(StackedFactors(owner, module.removeprefix(owner).count("."), a, b))
+
 
 def is_adapter(folder: ModelFolder) -> bool:
     """Whether a folder holds a PEFT adapter and no full checkpoint."""
@@ -206,7 +358,10 @@ def foreign_format(names: list[str], label: str) -> str | None:
 def open_adapter(
     ref: str | Path | PinnedRef, *, token: str | bool | None = None, cache_dir: str | Path | None = None
 ) -> LoraAdapter:
-    """Opens an adapter without its base. Raises InputError for a folder that is none, or that cannot be applied exactly."""
+    """Opens an adapter without its base. Raises InputError for a folder that is none, or that cannot be applied exactly.
+
+    Also for one that means nothing without its base (target_parameters, trainable_token_indices); `open_checkpoint` takes those.
+    """
     if not isinstance(ref, PinnedRef):
         pinned = resolve(ref, token=token, cache_dir=cache_dir)
         if len(pinned) != 1:
@@ -215,7 +370,16 @@ def open_adapter(
     folder: ModelFolder = LocalFolder(ref) if ref.path is not None else HubFolder(ref, token, cache_dir)
     if ADAPTER_CONFIG not in folder.files:
         raise InputError(f"{folder.ref.label}: has no {ADAPTER_CONFIG}, so it is not an adapter that PEFT saved.")
-    return LoraAdapter(folder)
+    adapter = LoraAdapter(folder)
+    apart = "adapts stacked experts (target_parameters)" if adapter.stacked else None
+    if any(update.kind is UpdateKind.ROWS for update in adapter.updates.values()):
+        apart = "trains single rows of the embeddings (trainable_token_indices)"
+    if apart:
+        raise InputError(
+            f"{adapter.label}: {apart}, which can only be applied to its base, not handled as an adapter; name it as an ingredient "
+            "of a soup, which does that."
+        )
+    return adapter
 
 
 def _open_tensors(folder: ModelFolder) -> StoredCheckpoint:

@@ -26,6 +26,16 @@ _BASE_CHANGED_BY = {
     "lora_ga": "LoRA-GA",
     "mica": "MiCA",
 }
+# PEFT's types that leave the weights as they are and add something to the input or the attention's keys and values.
+_NOT_OF_WEIGHTS = (
+    "ADAPTION_PROMPT",
+    "CARTRIDGE",
+    "CPT",
+    "MULTITASK_PROMPT_TUNING",
+    "P_TUNING",
+    "PREFIX_TUNING",
+    "PROMPT_TUNING",
+)
 _NOT_AN_UPDATE = {
     "alora_invocation_tokens": "is an activated LoRA, which acts after certain tokens only",
     "arrow_config": "routes between adapters (Arrow)",
@@ -33,13 +43,11 @@ _NOT_AN_UPDATE = {
     "layer_replication": "repeats layers of its base (layer_replication)",
     "megatron_config": "was trained on Megatron's parallel layers",
     "monteclora_config": "is a MonteCLoRA adapter",
-    "target_parameters": "adapts stacked experts (target_parameters)",
-    "trainable_token_indices": "trains single rows of the embeddings (trainable_token_indices)",
     "use_bdlora": "is a BD-LoRA adapter",
     "use_qalora": "is a QALoRA adapter",
     "velora_config": "is a VeLoRA adapter",
 }
-_ADVICE = "merge it into its base with PEFT (merge_and_unload), then name the merged model"
+MERGE_FIRST = "merge it into its base with PEFT (merge_and_unload), then name the merged model"
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,10 @@ class LoraConfig:
     alpha_pattern: Mapping[str, float] = field(default_factory=dict)
     fan_in_fan_out: bool = False
     modules_to_save: tuple[str, ...] = ()
+    target_parameters: tuple[str, ...] = ()
+    """Ends of the names of parameters, of stacked experts mostly, that are adapted without being a module's weight."""
+    trainable_tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Which rows of which embeddings are trained, by the end of the module's name; "" for those that PEFT finds itself."""
     task_type: str | None = None
     base_name: str | None = None
     base_revision: str | None = None
@@ -65,11 +77,16 @@ class LoraConfig:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     def rank_of(self, module: str) -> int:
-        """The rank that a module's update has by `r` and `rank_pattern`."""
+        """The rank that the update of a module, or of a parameter of `target_parameters`, has by `r` and `rank_pattern`."""
         return int(_of_pattern(self.rank_pattern, module, self.rank))
 
+    def rows_of(self, module: str) -> tuple[int, ...] | None:
+        """The trained rows of embeddings, those of the only ones named for others that are tied to them; None if not known."""
+        named = next((rows for name, rows in self.trainable_tokens.items() if module.endswith(name)), None)
+        return named or (next(iter(self.trainable_tokens.values())) if len(self.trainable_tokens) == 1 else None)
+
     def scale_of(self, module: str) -> float:
-        """Returns s in W + s·B·A for a module: alpha / r, with rsLoRA alpha / √r.
+        """Returns s in W + s·B·A for a module or a parameter: alpha / r, with rsLoRA alpha / √r.
 
         >>> LoraConfig("a", rank=4, alpha=8, rank_pattern={"q_proj": 16}).scale_of("layers.0.q_proj")
         0.5
@@ -102,7 +119,13 @@ def read_lora_config(folder: ModelFolder) -> LoraConfig:
             problems.append(f"{where}: {name} has '{broken[0]}', which is no regular expression.")
     if not problems and not all(value > 0 for value in patterns["rank_pattern"].values()):
         problems.append(f"{where}: rank_pattern has a rank that is not above 0.")
-    if problems:
+    tokens = _trainable_tokens(raw.get("trainable_token_indices"))
+    if tokens is None:
+        problems.append(f"{where}: trainable_token_indices gives no lists of different numbers from 0.")
+    parameters = raw.get("target_parameters") or []
+    if not isinstance(parameters, list) or not all(_text(name) for name in parameters):
+        problems.append(f"{where}: target_parameters is no list of names.")
+    if problems or tokens is None:
         raise InputError(problems)
     mapping = raw.get("auto_mapping") or {}
     return LoraConfig(
@@ -114,6 +137,8 @@ def read_lora_config(folder: ModelFolder) -> LoraConfig:
         alpha_pattern=patterns["alpha_pattern"],
         fan_in_fan_out=bool(raw.get("fan_in_fan_out")),
         modules_to_save=tuple(str(name) for name in raw.get("modules_to_save") or ()),
+        target_parameters=tuple(parameters),
+        trainable_tokens=tokens,
         task_type=_text(raw.get("task_type")),
         base_name=_text(raw.get("base_model_name_or_path")),
         base_revision=_text(raw.get("revision")),
@@ -128,8 +153,13 @@ def _refusals(raw: dict[str, Any], label: str) -> list[str]:
         return [
             f"{ADAPTER_CONFIG} of {label}: names no peft_type, so it is not PEFT's; ask for the adapter as PEFT saves it."
         ]
+    if kind in _NOT_OF_WEIGHTS:
+        return [
+            f"{label}: is an adapter of PEFT type {kind}, which adds to the input and changes no weights, so there is nothing to merge; "
+            "leave it out."
+        ]
     if kind != "LORA":
-        return [f"{label}: is an adapter of PEFT type {kind}, not a LoRA; {_ADVICE}."]
+        return [f"{label}: is an adapter of PEFT type {kind}, not a LoRA; {MERGE_FIRST}."]
     problems = []
     init = str(raw.get("init_lora_weights")).lower()
     name = next((name for prefix, name in _BASE_CHANGED_BY.items() if init.startswith(prefix)), None)
@@ -138,12 +168,23 @@ def _refusals(raw: dict[str, Any], label: str) -> list[str]:
             f"{label}: was initialised by {name} (init_lora_weights='{raw['init_lora_weights']}'), which changes the base, so its "
             "factors do not fit the published one; convert it with PEFT (path_initial_model_for_weight_conversion)."
         )
-    return problems + [f"{label}: {what}; {_ADVICE}." for key, what in _NOT_AN_UPDATE.items() if raw.get(key)]
+    return problems + [f"{label}: {what}; {MERGE_FIRST}." for key, what in _NOT_AN_UPDATE.items() if raw.get(key)]
 
 
 def _of_pattern(pattern: Mapping[str, float], module: str, default: float) -> float:
     """The first key that matches the end of a module's name counts."""
     return next((value for key, value in pattern.items() if re.match(rf"(.*\.)?({key})$", module)), default)
+
+
+def _trainable_tokens(raw: Any) -> dict[str, tuple[int, ...]] | None:
+    """Returns None for what PEFT does not write: it takes a list, or lists by the names of modules."""
+    by_module = raw if isinstance(raw, dict) else {"": raw} if raw else {}
+    for rows in by_module.values():
+        if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
+            return None
+        if not rows or len(set(rows)) != len(rows):
+            return None
+    return {str(name): tuple(rows) for name, rows in by_module.items()}
 
 
 def _compiles(pattern: str) -> bool:

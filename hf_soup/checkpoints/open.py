@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hf_soup.checkpoints.adapter_base import AdapterBases
@@ -27,22 +28,27 @@ def open_checkpoint(
 ) -> StoredCheckpoint:
     """Opens one model for reading. `token` and `cache_dir` mean what they mean in huggingface_hub.
 
-    A LoRA adapter is opened over its base (`AdapterCheckpoint`), which adapter_config.json names; `bases`: where adapters that
-    are opened together find theirs. `stream`: read a Hub model's weights over the network, none of them comes to this disk;
-    its weights must then be safetensors and no adapter. A folder on this machine is read as ever.
+    A LoRA adapter is opened over its base (`AdapterCheckpoint`), which the reference names or else adapter_config.json; `bases`:
+    where adapters that are opened together find theirs. `stream`: read a Hub model's weights over the network, none of them
+    comes to this disk; they must then be safetensors. Of an adapter that holds for its base (see `bases`, where it is given),
+    its own files are downloaded. A folder on this machine is read as ever.
 
     Raises InputError for a folder without weights, a corrupt header, an index that does not fit, an adapter that does not fit
-    its base; HubError when the Hub fails. A pickle has no header: its weights are downloaded when its names are first asked for.
+    its base, a full model that the reference names with a base; HubError when the Hub fails. A pickle has no header: its weights
+    are downloaded when its names are first asked for.
     """
-    folder = open_folder(ref, token=token, cache_dir=cache_dir)
+    pinned = _pinned(ref, token, cache_dir)
+    named = pinned.base
+    folder = open_folder(replace(pinned, base=None), token=token, cache_dir=cache_dir)
     if is_adapter(folder):
-        if stream:
-            raise InputError(
-                f"{folder.ref.label}: is an adapter, which is applied to weights on this disk; merge without streaming."
-            )
         adapter = LoraAdapter(folder)
-        return AdapterCheckpoint(adapter, (bases or AdapterBases(token=token, cache_dir=cache_dir)).of(adapter))
+        base = (bases or AdapterBases(token=token, cache_dir=cache_dir, stream=stream)).of(adapter, named)
+        return AdapterCheckpoint(adapter, base, label=f"{base.label}+{adapter.label}" if named is not None else None)
     weights = find_weights(folder)
+    if named is not None:
+        raise InputError(
+            f"{folder.ref.label}: is a full model, not a LoRA adapter, and cannot be added to {named.label}; name it by itself."
+        )
     if stream and isinstance(folder, HubFolder):
         return RemoteCheckpoint(folder, weights)
     if weights.format == "pickle":
@@ -57,11 +63,14 @@ def open_folder(
     ref: str | Path | PinnedRef, *, token: str | bool | None = None, cache_dir: str | Path | None = None
 ) -> ModelFolder:
     """Opens the files of a model without looking at its weights."""
-    if not isinstance(ref, PinnedRef):
-        pinned = resolve(ref, token=token, cache_dir=cache_dir)
-        if len(pinned) != 1:
-            raise InputError(f"'{ref}' names {len(pinned)} models, one is needed here.")
-        ref = pinned[0]
-    if ref.path is not None:
-        return LocalFolder(ref)
-    return HubFolder(ref, token, cache_dir)
+    pinned = _pinned(ref, token, cache_dir)
+    return LocalFolder(pinned) if pinned.path is not None else HubFolder(pinned, token, cache_dir)
+
+
+def _pinned(ref: str | Path | PinnedRef, token: str | bool | None, cache_dir: str | Path | None) -> PinnedRef:
+    if isinstance(ref, PinnedRef):
+        return ref
+    pinned = resolve(ref, token=token, cache_dir=cache_dir)
+    if len(pinned) != 1:
+        raise InputError(f"'{ref}' names {len(pinned)} models, one is needed here.")
+    return pinned[0]

@@ -1,4 +1,10 @@
-"""What a user writes to name a model, parsed; and the same thing pinned to one commit."""
+"""What a user writes to name a model, parsed; and the same thing pinned to one commit.
+
+An adapter is named like a model and is read over the base that it names, or over the `base` of the whole soup. One that is to
+be read over a base of its own is `ModelRef.parse("me/adapter", base="me/base")`. The one text for this pair, mergekit's
+`me/base+me/adapter`, is understood in mergekit's files only: elsewhere a `+` belongs to names of tags (`v1.0+cu118`) and
+folders (`lr1e-5+wd0.1/checkpoint-100`), and would have two meanings.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +24,10 @@ _GLOB = re.compile(r"[*?\[]")
 class ModelRef:
     """A reference as the user wrote it: a Hub repository (`repo_id`) or a local folder (`path`), never both.
 
+    `base`: of an adapter, the model that it is to be read over, whatever it names itself.
+
     >>> ModelRef.parse("me/all@v1.0:runs/3")
-    ModelRef(text='me/all@v1.0:runs/3', repo_id='me/all', revision='v1.0', subfolder='runs/3', path=None)
+    ModelRef(text='me/all@v1.0:runs/3', repo_id='me/all', revision='v1.0', subfolder='runs/3', path=None, base=None)
     """
 
     text: str
@@ -27,16 +35,26 @@ class ModelRef:
     revision: str | None = None
     subfolder: str | None = None
     path: Path | None = None
+    base: ModelRef | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.base is None else f"{self.base}+{self.text}"
 
     @classmethod
-    def parse(cls, text: str | Path | ModelRef, revision: str | None = None) -> ModelRef:
+    def parse(
+        cls, text: str | Path | ModelRef, revision: str | None = None, base: str | Path | ModelRef | None = None
+    ) -> ModelRef:
         """Parses `user/name`, `name@revision`, `name:subfolder`, `name:checkpoint-*` or a folder.
 
         A folder that exists wins over a Hub ID of the same spelling, as in transformers. `revision` stands for every
-        Hub reference that names none. Raises InputError when the text is neither.
+        Hub reference that names none. `base`: where the text names an adapter, the model to read it over. Raises InputError
+        when the text is neither.
         """
+        if base is not None:
+            return replace(cls.parse(text, revision), base=cls.parse(base, revision))
         if isinstance(text, ModelRef):
-            return replace(text, revision=text.revision or revision) if text.repo_id else text
+            base = None if text.base is None else cls.parse(text.base, revision)
+            return replace(text, revision=(text.revision or revision) if text.repo_id else None, base=base)
         if isinstance(text, Path):
             return _local(str(text))
         if not text.strip():
@@ -59,13 +77,17 @@ class ModelRef:
 
 @dataclass(frozen=True)
 class PinnedRef:
-    """A reference that can only mean one thing: a commit SHA of a Hub repository, or a folder on this machine."""
+    """A reference that can only mean one thing: a commit SHA of a Hub repository, or a folder on this machine.
+
+    `base`: as in ModelRef.
+    """
 
     requested: str
     repo_id: str | None = None
     revision: str | None = None
     subfolder: str | None = None
     path: Path | None = None
+    base: PinnedRef | None = None
 
     @property
     def name(self) -> str:

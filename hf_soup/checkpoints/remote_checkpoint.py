@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class RemoteCheckpoint(SafetensorsCheckpoint):
             )
         super().__init__(folder, weights)
         self._held: list[tuple[Span, memoryview]] = []
+        self._holding = threading.Lock()
 
     @property
     def identity(self) -> str:
@@ -89,12 +91,28 @@ class RemoteCheckpoint(SafetensorsCheckpoint):
         with SpanStream(files, found, range_bytes=HOLD_BYTES, ahead=HOLD_REQUESTS - 1) as stream:
             for _, content in held:
                 stream.read_into(content)
-        self._held = [*self._held, *held]
+        with self._holds(held):
+            yield
+
+    @contextmanager
+    def here(self, span: TensorSpan, content: memoryview) -> Iterator[None]:
+        """Takes the stored bytes of a span, which came by a `span_stream`, for what `read_span` reads while the block runs.
+
+        Other threads read from it too. What lies outside of all such spans is a request as ever.
+        """
+        with self._holds([(self.span_of(*span), content)]):
+            yield
+
+    @contextmanager
+    def _holds(self, held: Sequence[tuple[Span, memoryview]]) -> Iterator[None]:
+        with self._holding:
+            self._held = [*self._held, *held]
         try:
             yield
         finally:
             mine = {id(entry) for entry in held}
-            self._held = [entry for entry in self._held if id(entry) not in mine]
+            with self._holding:
+                self._held = [entry for entry in self._held if id(entry) not in mine]
 
     def _read_at(self, span: Span, buffer: memoryview) -> int:
         for window, content in self._held:

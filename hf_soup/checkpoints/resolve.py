@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def resolve(
     repository, an unknown revision, or a pattern that matches no folder with weights; HubError when the Hub fails.
     """
     parsed = ModelRef.parse(ref, revision)
+    if parsed.base is not None:
+        return _over_a_base(parsed, parsed.base, token, cache_dir)
     root = _pin_root(parsed, token)
     if parsed.subfolder is None:
         return [root]
@@ -37,6 +40,24 @@ def resolve(
         known = f" Folders with weights: {', '.join(holders[:10])}." if holders else " It has no folders with weights."
         raise InputError(f"'{parsed.text}': no folder of {root.label} matches '{parsed.subfolder}'.{known}")
     return [_below(root, name) for name in matches]
+
+
+def _over_a_base(
+    adapter: ModelRef, base: ModelRef, token: str | bool | None, cache_dir: str | Path | None
+) -> list[PinnedRef]:
+    found: list[list[PinnedRef]] = []
+    problems: list[str] = []
+    for ref in (base, replace(adapter, base=None)):
+        try:
+            found.append(resolve(ref, token=token, cache_dir=cache_dir))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    bases, adapters = found
+    if len(bases) != 1:
+        raise InputError(f"'{adapter}': '{base}' names {len(bases)} models; the base must be one.")
+    return [replace(pinned, base=bases[0]) for pinned in adapters]
 
 
 def _pin_root(ref: ModelRef, token: str | bool | None) -> PinnedRef:

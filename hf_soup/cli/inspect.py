@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_soup.cli import options as opt
 from hf_soup.cli.output import print_json, show
+
+if TYPE_CHECKING:
+    from hf_soup.inspection import InspectedAdapter
+
+_SHOWN = 8
 
 
 def command(
@@ -35,6 +41,8 @@ def command(
         show(
             f"  {format_size(model.bytes)} {'+'.join(model.dtypes)}, {format_size(model.bytes_to_download)} to download"
         )
+        for line in _adapter_lines(model.adapter) if model.adapter else []:
+            show(f"  {line}")
         if model.labels:
             show(f"  labels: {', '.join(model.labels[:10])}{' …' if len(model.labels) > 10 else ''}")
         show(f"  licence: {model.licence or 'not stated'}; fingerprint {model.fingerprint[:12]}")
@@ -46,3 +54,18 @@ def command(
         show(f"problem: {problem}")
     if len(inspection.models) > 1 and not inspection.problems:
         show("These models can be merged.")
+
+
+def _adapter_lines(adapter: InspectedAdapter) -> Iterator[str]:
+    kind = " ".join(["LoRA", *(f"({name})" for name in adapter.variants)])
+    yield f"{kind} on {adapter.base}"
+    if adapter.updated:
+        ranks, scales = (", ".join(f"{value:g}" for value in values) for values in (adapter.ranks, adapter.scales))
+        yield f"rank {ranks}, lora_alpha {adapter.alpha:g}, scale {scales}"
+        yield f"updates {adapter.updated} tensors: {_some(adapter.targets)}"
+    if adapter.replaced:
+        yield f"replaces {_some(adapter.replaced)}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

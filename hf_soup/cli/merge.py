@@ -37,7 +37,9 @@ def command(
     device: opt.Device = "auto",
     memory: opt.Memory = "256MiB",
     shard_size: opt.ShardSize = "5GB",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop; no weights are read.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and stop; no weights but adapters' are read.")
+    ] = False,
     run_probe: Annotated[
         bool, typer.Option("--probe", help="With --dry-run: read a sample of the weights too.")
     ] = False,
@@ -79,21 +81,24 @@ def command(
         plan = plan.with_problems(request.layer_problems(soup.ingredients.all()))
         if target is not None:
             plan = plan.with_problems(target_problems(target))
-        found = soup.probe() if run_probe and not plan.problems else None
+        found = soup.probe() if run_probe and not plan.problems and (force or not plan.doubts) else None
         if as_json:
             document = plan.to_json()
             if found is not None:
-                document["problems"] += found.problems
+                document["problems"] += [p for p in found.problems if p not in plan.doubts]
                 document["warnings"] += found.warnings
             print_json(document)
         else:
             show(str(plan))
             if found is not None:
                 for line in (*found.problems, *found.warnings):
-                    show(f"probe: {line}")
-        raise typer.Exit(2 if plan.problems or (found and found.problems and not force) else 0)
+                    if line not in plan.doubts:
+                        show(f"probe: {line}")
+        doubted = not force and (plan.doubts or (found is not None and found.problems))
+        raise typer.Exit(2 if plan.problems or doubted else 0)
     if problems := request.layer_problems(soup.ingredients.all()):
-        raise InputError([*problems, *soup.plan(**request.plan_arguments, out=out).problems])
+        plan = soup.plan(**request.plan_arguments, out=out)
+        raise InputError([*problems, *plan.problems, *(() if force else plan.doubts)])
     if out is None:
         assert push is not None
         pushed = soup.merge_to_hub(

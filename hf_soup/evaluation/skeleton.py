@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hf_soup.checkpoints import Checkpoint
+from hf_soup.checkpoints.checkpoint import Origin
 from hf_soup.errors import InputError
 from hf_soup.evaluation.architecture import model_class
 from hf_soup.evaluation.name_map import NameMap, load_state_dict, trace_names
@@ -33,6 +34,8 @@ class Skeleton:
         self.layout = layout(checkpoint)
         self.loaded: str | None = None
         """The identity of the checkpoint that is in memory."""
+        self._held: dict[str, Origin] = {}
+        """Where the content of each tensor in memory comes from, as far as that is certain."""
         self._kind, self.config = model_class(checkpoint, auto_class, trust_remote_code)
         self.name_map: NameMap
         model, self.name_map = trace_names(self._kind, self.config, checkpoint)
@@ -52,18 +55,27 @@ class Skeleton:
         """Returns the model with the weights of this checkpoint; the one before is gone."""
         if layout(checkpoint) != self.layout:
             raise InputError(f"{checkpoint.label}: its config or its tensors differ from the model in memory.")
-        if self.loaded != checkpoint.identity or self._was_altered():
+        identity, altered = checkpoint.identity, self._was_altered()
+        if self.loaded != identity or altered:
             self.loaded = None
-            if self.one_to_one and not self._was_altered():
+            if self.one_to_one and not altered:
                 self._copy(checkpoint)
             else:
                 self._reload(checkpoint)
-            self.loaded = checkpoint.identity
+            self.loaded = identity
         return self.model.eval()
 
+    def lend(self) -> None:
+        """Says that somebody else's code has the model, who may change its weights: all of the next checkpoint is copied."""
+        self._held = {}
+
     def _copy(self, checkpoint: Checkpoint) -> None:
+        """Copies the tensors that are not there already, as the untouched ones of the base are of another adapter."""
         import torch
 
+        origins, held = checkpoint.origins(), self._held
+        self._held = {}  # a load that fails half-way leaves nothing that is certain
+        now: dict[str, Origin] = {}
         filled = set()
         with torch.no_grad():
             for name, tensor in self.model.state_dict().items():
@@ -71,13 +83,19 @@ class Skeleton:
                     continue
                 filled.add(tensor.data_ptr())
                 source = self.name_map.sources[name]
+                now[name] = origins[source]
+                if held.get(name) == now[name]:
+                    continue
                 stored = checkpoint.empty(source, 0).dtype
                 if tensor.device.type == "cpu" and tensor.dtype == stored:
                     checkpoint.read_span(source, 0, tensor.numel(), out=tensor.view(-1))
                 else:
                     tensor.copy_(checkpoint.read(source))
+        if self._kind.__module__.startswith("transformers."):  # a model's own code may change weights whenever it runs
+            self._held = now
 
     def _reload(self, checkpoint: Checkpoint) -> None:
+        self._held = {}
         self.model = None  # two models at once may be too many
         tensors = {name: checkpoint.read(name).clone() for name in checkpoint.names()}
         model, _ = load_state_dict(self._kind, self.config, tensors, checkpoint.label)

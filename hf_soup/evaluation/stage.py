@@ -43,4 +43,8 @@ class Stage:
         return self._encoded[key]
 
     def load(self, checkpoint: Checkpoint, auto_class: str | None) -> Any:
-        return self.prepare(checkpoint, auto_class).load(checkpoint)
+        """Returns the model for a function of the user's, which may do with it what it likes."""
+        skeleton = self.prepare(checkpoint, auto_class)
+        model = skeleton.load(checkpoint)
+        skeleton.lend()
+        return model

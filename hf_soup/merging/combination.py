@@ -60,6 +60,12 @@ class Combination:
         assert donor is not None
         return TensorSources(tuple(models), base if self.method.needs_base else None, donor)
 
+    @property
+    def donor_checkpoint(self) -> Checkpoint:
+        donor = self.models[self.donor] if self.donor is not None else self.base
+        assert donor is not None
+        return donor
+
     def stream(self) -> AbstractContextManager[Any]:
         """What one worker computes within: on a GPU a queue of its own, so that one copies while another computes."""
         if not self.device.startswith("cuda"):
@@ -73,7 +79,7 @@ class Combination:
 
         Raises Interrupted soon after `stop` is set.
         """
-        if self.method.survey is None or tensor.rule is Rule.COPY or tensor.info.numel == 0:
+        if self.method.survey is None or tensor.copied or tensor.info.numel == 0:
             return None
         granules = SourceGranules(tensor.info.numel, sources, _wide(tensor), stop)
         return self.method.look(granules, self.parameters.of(tensor.info.name))
@@ -85,8 +91,8 @@ class Combination:
         NonFiniteWeights, naming the tensor and the model, when an input holds NaN or infinity or the result does not fit
         the output dtype.
         """
-        if tensor.rule is Rule.COPY:
-            return sources.donor(start, stop)
+        if tensor.copied:
+            return self._copied(tensor, sources, start, stop)
         whole = (start, stop) == (0, tensor.info.numel)
         assert self.method.elementwise or whole, f"{self.method.name} needs whole tensors"
         assert start % GRANULE == 0
@@ -106,7 +112,7 @@ class Combination:
     def span(self, tensor: MergedTensor, start: int, stop: int, survey: Any, out: Tensor) -> None:
         """Fills `out` with elements [start, stop) of the flattened result, which may begin and end anywhere."""
         sources = self.sources(tensor)
-        if not self.method.elementwise and tensor.rule is Rule.COMBINE:
+        if not self.method.elementwise and not tensor.copied:
             out.copy_(self.block(tensor, sources, 0, tensor.info.numel, survey)[start:stop])
             return
         for first in range(start // GRANULE * GRANULE, stop, GRANULE):
@@ -115,21 +121,31 @@ class Combination:
             low, high = max(first, start), min(last, stop)
             out[low - start : high - start] = block[low - first : high - first]
 
+    def _copied(self, tensor: MergedTensor, sources: TensorSources, start: int, stop: int) -> Tensor:
+        block = sources.donor(start, stop)
+        if tensor.rule is Rule.COMBINE and not _fits(block, tensor.info.dtype):
+            self._explain(tensor, sources, start, stop)
+        return block
+
     def _explain(self, tensor: MergedTensor, sources: TensorSources, start: int, stop: int) -> None:
         import torch
 
         name = tensor.info.name
+        advice = "leave this model out, or repair it"
         read = [*zip(self.models, sources.models, strict=True)]
         if sources.base is not None and self.base is not None:
             read.append((self.base, sources.base))
+        if tensor.shared:
+            read = [(self.donor_checkpoint, sources.donor)]
+            if len(self.models) > 1:
+                advice = "all models have it from one place, which must be repaired"
         for model, source in read:
             block = source(start, stop)
             finite = torch.isfinite(block)
             if not finite.all():
                 position = start + int((~finite).nonzero()[0])
                 raise NonFiniteWeights(
-                    f"{model.label}: tensor '{name}' holds {block[~finite][0].item()} at position {position}; leave this "
-                    "model out, or repair it."
+                    f"{model.label}: tensor '{name}' holds {block[~finite][0].item()} at position {position}; {advice}."
                 )
         raise NonFiniteWeights(
             f"Tensor '{name}': the merged value does not fit {tensor.info.dtype}; choose a wider --dtype, such as "

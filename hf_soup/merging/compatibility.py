@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hf_soup.checkpoints.quantised import quantised_how
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.merging.vocabulary import vocabulary_problems
 
@@ -41,7 +42,6 @@ _ARITHMETIC_FIELDS = (
     "sliding_window",
     "tie_word_embeddings",
 )
-_QUANTISED_SUFFIXES = (".qweight", ".qzeros", ".SCB", ".weight_scale_inv", ".weight_scale", ".absmax", ".quant_state")
 
 Models = Sequence[StoredCheckpoint]
 Check = Callable[[Models], list[str]]
@@ -100,15 +100,7 @@ def _reader_of(field: str) -> Callable[[dict[str, Any]], Any]:
 def _quantised(models: Models) -> list[str]:
     problems = []
     for model in models:
-        reason = None
-        if model.config.get("quantization_config"):
-            kind = model.config["quantization_config"].get("quant_method", "unnamed method")
-            reason = f"config.json has a quantization_config ({kind})"
-        else:
-            found = [name for name in model.names() if name.endswith(_QUANTISED_SUFFIXES)]
-            if found:
-                reason = f"it has the tensor '{found[0]}'"
-        if reason:
+        if reason := quantised_how(model):
             problems.append(f"{model.label}: is quantised: {reason}; use the checkpoint in 16 or 32 bits.")
     return problems
 

@@ -10,7 +10,7 @@ from hf_soup.errors import InputError
 from hf_soup.merging.combination import Combination
 from hf_soup.merging.record import ARITHMETIC, SoupRecord
 from hf_soup.merging.tensor_parameters import TensorParameters
-from hf_soup.merging.tensors import Rule, match_tensors
+from hf_soup.merging.tensors import Rule, match_tensors, with_shared
 from hf_soup.merging.virtual import VirtualCheckpoint
 from hf_soup.methods import method_named
 
@@ -40,10 +40,11 @@ def derive(record: SoupRecord, models: Sequence[Checkpoint], base: Checkpoint | 
     combined = [tensor.info.name for tensor in tensors if tensor.rule is Rule.COMBINE]
     parameters = TensorParameters.from_json(method, len(models), record.parameters, combined)
     back = [lead.index(i) for i in range(len(models))]
+    tensors = with_shared([tensor.permuted(back) for tensor in tensors], models, base, method, parameters)
     donor = base if record.donor is None else models[record.donor]
     if donor is None:
         raise InputError("The record copies its files from a base model, and none is recorded.")
     # The recorded fingerprints: what random methods drew by, wherever the models are read from now.
     fingerprints = [ingredient.fingerprint for ingredient in record.ingredients]
     combination = Combination(method, parameters, models, base, record.donor, fingerprints=fingerprints)
-    return VirtualCheckpoint(combination, [tensor.permuted(back) for tensor in tensors], donor.config, donor)
+    return VirtualCheckpoint(combination, tensors, donor.config, donor)

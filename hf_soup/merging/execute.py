@@ -21,7 +21,7 @@ from hf_soup.merging.layout import INDEX_NAME, OutputFile
 from hf_soup.merging.plan import Plan
 from hf_soup.merging.portions import Portion, portions_of
 from hf_soup.merging.sources import Interrupted, TensorSources
-from hf_soup.merging.tensors import MergedTensor, Rule
+from hf_soup.merging.tensors import MergedTensor
 from hf_soup.merging.threads import one_torch_thread
 from hf_soup.methods.blocks import GRANULE
 
@@ -154,7 +154,7 @@ class Writer:
 
     def _step(self, portion: Portion, span: int) -> int:
         """Elements of a block: few on a CPU, whose caches they fit; all on a GPU, and for methods that need all."""
-        combined = portion.tensor.rule is Rule.COMBINE
+        combined = not portion.tensor.copied
         if combined and (self.combination.device != "cpu" or not self.combination.method.elementwise):
             return span
         return GRANULE

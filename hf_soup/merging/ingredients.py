@@ -11,6 +11,7 @@ from pathlib import Path
 from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, ModelRef, PinnedRef, open_checkpoint, resolve
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
+from hf_soup.merging.adapter_health import adapter_problems, adapters_among
 
 _OPEN_AT_ONCE = 8  # a handful of small requests each; the Hub limits the rate of anonymous ones
 
@@ -47,9 +48,10 @@ def open_ingredients(
 ) -> Ingredients:
     """Pins and opens every model; a pattern such as `me/run:checkpoint-*` becomes one ingredient per match.
 
-    LoRA adapters are opened over `base`, or without one over the base that they name, which must then be the same for all;
-    it is opened once. `stream`: weights of the Hub's models are read over the network and do not come to this disk.
-    Raises InputError with the problems of all the models together.
+    A LoRA adapter is opened over the base that its reference names; else over `base`; or without one over the base that its
+    own config names, which must then be the same for all. Each base is opened once. `stream`: weights of the Hub's models are
+    read over the network and do not come to this disk.
+    Raises InputError with the problems of all the models together, those in the weights of adapters among them.
     """
     problems: list[str] = []
 
@@ -72,17 +74,24 @@ def open_ingredients(
         pinned_base = pin(base) if base is not None else []
         if len(pinned_base) > 1:
             problems.append(f"The base '{base}' names {len(pinned_base)} models; it must be one.")
-        given = open_one(pinned_base[0], AdapterBases(token=token, cache_dir=cache_dir)) if pinned_base else None
-        if isinstance(given, AdapterCheckpoint):
+        given = (
+            open_one(pinned_base[0], AdapterBases(token=token, cache_dir=cache_dir, stream=stream))
+            if pinned_base
+            else None
+        )
+        if isinstance(given, AdapterCheckpoint) and pinned_base[0].base is None:
             problems.append(
                 f"{given.label}: is an adapter and cannot be the base; name {given.base.label}, or a full model."
             )
-        bases = AdapterBases(given, token=token, cache_dir=cache_dir)
+            given = given.base
+        bases = AdapterBases(given, token=token, cache_dir=cache_dir, stream=stream)
         opened = list(pool.map(open_one, pinned, repeat(bases))) if base is None or given is not None else []
     checkpoints = tuple(checkpoint for checkpoint in opened if checkpoint is not None)
-    problems += _different_bases(checkpoints)
+    own_bases = [model for ref, model in zip(pinned, opened, strict=False) if ref.base is None and model is not None]
+    problems += _different_bases(own_bases)
     if problems:
-        raise InputError(sorted(set(problems), key=problems.index))
+        adapters = adapters_among([*pinned, *pinned_base], token=token, cache_dir=cache_dir)
+        raise InputError(list(dict.fromkeys([*problems, *adapter_problems(adapters)])))
     return Ingredients(checkpoints, given)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hf_soup.checkpoints import Checkpoint
+from hf_soup.checkpoints import Checkpoint, ModelRef
 from hf_soup.errors import InputError
 from hf_soup.merging.layers import Layers, layer_count
 from hf_soup.merging.tensor_values import Value, scalars_of, write_value
@@ -27,8 +27,8 @@ class MergeRequest:
 
     source: str
     """The file, for messages."""
-    models: tuple[str, ...]
-    base: str | None
+    models: tuple[str | ModelRef, ...]
+    base: str | ModelRef | None
     method: str
     parameters: Mapping[str, Any]
     options: Mapping[str, Any] = field(default_factory=dict)

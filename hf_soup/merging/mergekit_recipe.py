@@ -11,9 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hf_soup.checkpoints import ModelRef
 from hf_soup.errors import InputError
 from hf_soup.merging.merge_request import MergeRequest, per_model, value_problems
 from hf_soup.merging.mergekit_methods import KNOWN_PARAMETERS, MERGEKIT_METHODS, Base, MergekitMethod
+from hf_soup.merging.mergekit_model import mergekit_reference
 from hf_soup.merging.nearest import unknown_key
 from hf_soup.merging.recipe_file import validated
 from hf_soup.merging.tensor_values import Value, first_of, read_value
@@ -114,6 +116,7 @@ def _request(document: dict[Any, Any], source: str) -> MergeRequest:
         raise InputError(problems)
     warnings: list[str] = []
     problems += _shape_problems(file)
+    references = _references(file, problems)
     reader = _Reader(file.merge_method, method, problems, warnings)
     common = reader.read(file.parameters, "parameters", of_a_model=False)
     if file.slices:
@@ -130,8 +133,8 @@ def _request(document: dict[Any, Any], source: str) -> MergeRequest:
         raise InputError(problems)
     return MergeRequest(
         source=source,
-        models=tuple(ingredient.model for ingredient in ingredients),
-        base=file.base_model if method.base is Base.THE_ORIGIN else None,
+        models=tuple(references[ingredient.model] for ingredient in ingredients),
+        base=references[file.base_model] if method.base is Base.THE_ORIGIN and file.base_model is not None else None,
         method=file.merge_method,
         parameters=parameters,
         options={} if dtype is None else {"dtype": dtype},
@@ -157,11 +160,19 @@ def _shape_problems(file: MergekitFile) -> list[str]:
     for key, model in file.sources:
         if names.count(model.model) > 1:
             problems.append(f"{key}.model: '{model.model}' stands there twice; name it once and give it a weight.")
-        if "+" in model.model:
-            problems.append(
-                f"{key}.model: '{model.model}': adapters on a model (model+adapter) are not followed here."
-            )
     return problems
+
+
+def _references(file: MergekitFile, problems: list[str]) -> dict[str, str | ModelRef]:
+    """Every model that the file names, as Soup takes it; with a problem for each that cannot be read."""
+    found: dict[str, str | ModelRef] = {}
+    named = [(f"{key}.model", model.model) for key, model in file.sources]
+    for key, text in [*named, *([("base_model", file.base_model)] if file.base_model is not None else [])]:
+        try:
+            found[text] = mergekit_reference(text)
+        except InputError as error:
+            problems += [f"{key}: {problem}" for problem in error.problems]
+    return found
 
 
 @dataclass(frozen=True)

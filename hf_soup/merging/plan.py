@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_soup.checkpoints.dtypes import ITEM_SIZE, code_of_name, name_of
+from hf_soup.checkpoints.dtypes import code_of_name, name_of
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
-from hf_soup.merging.buffers import Buffers, buffers_of, stream_buffers_of
+from hf_soup.merging.adapter_health import adapter_problems, adapters_of
+from hf_soup.merging.buffers import Buffers, buffers_of, reading_memory, stream_buffers_of
 from hf_soup.merging.combination import Combination
 from hf_soup.merging.compatibility import config_problems, config_warnings
 from hf_soup.merging.ingredients import Ingredients
@@ -25,14 +26,14 @@ from hf_soup.merging.record import ARITHMETIC
 from hf_soup.merging.slabs import (
     ahead_of,
     in_reading_order,
-    name_in,
     remote_sources,
     slabs_of,
     spans_of,
     stream_problems,
+    streamed_width,
 )
 from hf_soup.merging.tensor_parameters import TensorParameters
-from hf_soup.merging.tensors import MergedTensor, Rule, match_tensors
+from hf_soup.merging.tensors import MergedTensor, Rule, match_tensors, with_shared
 from hf_soup.merging.virtual import VirtualCheckpoint
 from hf_soup.methods import MergeMethod, method_named
 from hf_soup.ranks import cores
@@ -69,6 +70,8 @@ class Plan:
     device: str
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
+    """Problems that the user may overrule with force: those of the adapters' weights."""
 
     @property
     def donor_checkpoint(self) -> StoredCheckpoint:
@@ -83,13 +86,14 @@ class Plan:
 
     @property
     def bytes_to_read(self) -> int:
-        total = sum(
-            model.info(source).nbytes
-            for tensor in self.tensors
-            for model, source in zip(self.models, tensor.sources, strict=True)
-        )
+        return sum(self._bytes_to_read_of(tensor) for tensor in self.tensors)
+
+    def _bytes_to_read_of(self, tensor: MergedTensor) -> int:
+        if tensor.copied:
+            return self.donor_checkpoint.info(tensor.source(self.donor)).nbytes
+        total = sum(model.info(source).nbytes for model, source in zip(self.models, tensor.sources, strict=True))
         if self.method.needs_base and self.base is not None:
-            total += sum(self.base.info(str(tensor.base_source)).nbytes for tensor in self.tensors)
+            total += self.base.info(tensor.source(None)).nbytes
         return total
 
     @property
@@ -104,8 +108,8 @@ class Plan:
             return 0
         slabs = slabs_of(self, in_reading_order(self, portions_of(self)))
         return sum(
-            source.request_count(spans_of(self, slabs, place)) + len(source.weights.paths)
-            for place, source in remote_sources(self.sources)
+            source.request_count(spans_of(self, slabs, source)) + len(source.weights.paths)
+            for source in remote_sources(self.sources)
         )
 
     @property
@@ -182,7 +186,7 @@ def make_plan(
     out: Path | None = None,
     checks: bool = True,
 ) -> Plan:
-    """Plans a merge. Reads headers and configs, never weights (of a pickle, whose names are inside it, the file).
+    """Plans a merge. Reads headers and configs, no weights but those of adapters (and of a pickle, whose names are inside it).
 
     `parameters`: of the method, per-model ones in the order of `ingredients.models`; a Gradient or FilterRules in place of
     a value gives tensors different ones. `dtype`: "float32", "bfloat16",
@@ -214,11 +218,13 @@ def make_plan(
         bound = TensorParameters.bind(found, len(models), parameters or {}, combined, layers)
     except InputError as error:
         problems += error.problems
+    else:
+        tensors = with_shared(tensors, models, base, found, bound)
     order = list(range(len(models)))
     if found.commutative:
         order.sort(key=lambda index: models[index].fingerprint)
     buffers = _buffers(found, tensors, models, base, memory_bytes, workers or cores(), device)
-    problems += [*buffers.problems, *stream_problems(len(remote_sources(ingredients.models)))]
+    problems += [*buffers.problems, *stream_problems([*models, *([base] if base is not None else [])])]
     plan = Plan(
         method=found,
         parameters=bound.permuted(order) if bound is not None else None,
@@ -237,6 +243,7 @@ def make_plan(
         device=device,
         problems=(),
         warnings=tuple(config_warnings(checked) if checks else ()),
+        doubts=tuple(adapter_problems(adapters_of(ingredients.all())) if checks else ()),
     )
     return plan.with_problems([*problems, *_disk_problems(plan, out)])
 
@@ -251,15 +258,23 @@ def _buffers(
     device: str,
 ) -> Buffers:
     sources = [*models, *([base] if base is not None else [])]
-    remote = remote_sources(sources)
+    remote, reading = remote_sources(sources), reading_memory(sources)
     if not remote:
-        return buffers_of(method, tensors, len(models), memory_bytes, workers, device)
-    widths = [
-        sum(ITEM_SIZE[source.info(name_in(tensor, place)).dtype] for place, source in remote) for tensor in tensors
-    ]
+        return buffers_of(method, tensors, len(models), memory_bytes, workers, device, reading)
+    streamed = [streamed_width(sources, tensor) for tensor in tensors]
     ahead = ahead_of(len(remote))
-    connections = sum(source.span_stream([], ahead=ahead).buffered_bytes for _, source in remote)
-    return stream_buffers_of(method, tensors, len(models), widths, memory_bytes, workers, device, connections)
+    return stream_buffers_of(
+        method,
+        tensors,
+        len(models),
+        [width for width, _ in streamed],
+        memory_bytes,
+        workers,
+        device,
+        stream_bytes=sum(source.span_stream([], ahead=ahead).buffered_bytes for source in remote),
+        rest_bytes=max((rest for _, rest in streamed), default=0),
+        reading=reading,
+    )
 
 
 def _disk_problems(plan: Plan, out: Path | None) -> list[str]:

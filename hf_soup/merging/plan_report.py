@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hf_soup.merging.adapter_health import adapters_of
 from hf_soup.merging.tensor_values import write_value
-from hf_soup.merging.tensors import Rule
 from hf_soup.sizes import format_size
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "dtype": plan.dtype,
         "device": plan.device,
         "tensors": len(plan.tensors),
-        "combined": sum(tensor.rule is Rule.COMBINE for tensor in plan.tensors),
+        "combined": sum(not tensor.copied for tensor in plan.tensors),
         "files": [
             {"name": file.name, "bytes": file.nbytes, "tensors": len(file.offsets)} for file in plan.layout.files
         ],
@@ -35,7 +35,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "requests": plan.requests,
         "memory_bytes": plan.memory_bytes,
         "workers": plan.workers,
-        "problems": list(plan.problems),
+        "problems": [*plan.problems, *plan.doubts],
         "warnings": list(plan.warnings),
     }
 
@@ -61,11 +61,21 @@ def plan_as_text(plan: Plan) -> str:
         f"write:     {format_size(facts['bytes_to_write'])} in {len(files)} file{'s' if len(files) > 1 else ''}",
         f"disk:      {format_size(facts['disk_bytes'])}",
         f"buffers:   {format_size(facts['memory_bytes'])} in {facts['workers']} workers",
+        *_adapters(plan),
         "unchecked: common ancestor, NaN and zeros (the probe reads a sample before the merge)",
     ]
     lines += [f"warning: {warning}" for warning in plan.warnings]
-    lines += [f"problem: {problem}" for problem in plan.problems]
+    lines += [f"problem: {problem}" for problem in facts["problems"]]
     return "\n".join(lines)
+
+
+def _adapters(plan: Plan) -> list[str]:
+    adapters = adapters_of(plan.sources)
+    if not adapters:
+        return []
+    later = sum(adapter.tensors.bytes_to_download() > 0 for adapter in adapters)
+    more = f"; {later} of them when they are on this disk" if later else ""
+    return [f"adapters:  {len(adapters)}, checked as a whole: NaN, never trained, scale{more}"]
 
 
 def _table(rows: list[list[str]]) -> list[str]:

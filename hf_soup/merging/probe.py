@@ -21,6 +21,7 @@ from hf_soup.checkpoints import AdapterCheckpoint, Checkpoint
 from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
 from hf_soup.merging.compatibility import label_names
 from hf_soup.merging.plan import Plan
+from hf_soup.merging.slabs import remote_of, remote_sources, remote_span
 from hf_soup.merging.tensors import MergedTensor, Rule
 
 MAX_BYTES = 16 * 2**20
@@ -85,12 +86,12 @@ def probe(plan: Plan, base: Checkpoint | None = None) -> Probe:
     identical = np.ones((len(readers), len(readers)), dtype=bool)
     with ExitStack() as stack:
         looks = _looks(plan)
-        streamed = [(index, reader) for index, reader in enumerate(readers) if isinstance(reader, RemoteCheckpoint)]
-        if not all(reader.can_hold(_asked(looks, plan, readers, index)) for index, reader in streamed):
+        streamed = remote_sources(readers)
+        if not all(remote.can_hold(_asked(looks, plan, readers, remote)) for remote in streamed):
             looks = _few_looks(plan)
             identical &= _equal_fingerprints(readers)
-        for index, reader in streamed:
-            stack.enter_context(reader.hold(_asked(looks, plan, readers, index)))
+        for remote in streamed:
+            stack.enter_context(remote.hold(_asked(looks, plan, readers, remote)))
         body = [_compare(look, readers, budget, identical, problems) for look in looks.body]
         head = [_compare(look, readers, budget, identical, problems) for look in looks.heads]
         for look in looks.glances:
@@ -102,7 +103,7 @@ def probe(plan: Plan, base: Checkpoint | None = None) -> Probe:
     problems += _strangers(readers, labels, cosines) if body else []
     problems += _duplicates(labels[:models], identical)
     problems += copies
-    problems += [p for model in readers if isinstance(model, AdapterCheckpoint) for p in model.problems()]
+    problems += [p for model in readers if isinstance(model, AdapterCheckpoint) for p in model.adapter.problems()]
     warnings = _untrained(labels, identical) if base is not None else []
     if head_cosines is not None:
         warnings += _different_heads(labels[:models], head_cosines)
@@ -136,15 +137,19 @@ def _heads_and_matrices(plan: Plan) -> tuple[list[MergedTensor], list[MergedTens
     return heads, [tensor for tensor in plan.tensors if _is_body_matrix(tensor) and tensor not in heads]
 
 
-def _asked(looks: _Looks, plan: Plan, readers: Sequence[Checkpoint], index: int) -> list[tuple[str, int, int]]:
-    """What will be read of one model; tensors that are copied are compared as a whole."""
+def _asked(
+    looks: _Looks, plan: Plan, readers: Sequence[Checkpoint], remote: RemoteCheckpoint
+) -> list[tuple[str, int, int]]:
+    """What will be read of one streamed checkpoint, by itself or over it; tensors that are copied are compared as a whole."""
     copies = tuple(_Look(t, ((0, t.info.numel),)) for t in plan.tensors if t.rule is Rule.COPY)
-    return [
-        (_sources(look.tensor)[index], start, stop)
+    asked = (
+        remote_span(reader, _sources(look.tensor)[index], start, stop)
         for look in (*looks.all, *copies)
-        if index < len(_holders(look.tensor, readers))
+        for index, reader in enumerate(_holders(look.tensor, readers))
+        if remote_of(reader) is remote
         for start, stop in look.spans
-    ]
+    )
+    return [*dict.fromkeys(span for span in asked if span is not None)]
 
 
 def _equal_fingerprints(readers: Sequence[Checkpoint]) -> NDArray[np.bool_]:

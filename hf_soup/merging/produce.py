@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from hf_soup import __version__
@@ -160,7 +160,7 @@ def make_record(plan: Plan, digests: bool = False) -> SoupRecord:
     `digests`: with the SHA-256 of local weight files; those of the Hub are in its listing.
     """
     records = [_digested(source) if digests else IngredientRecord.of(source) for source in plan.sources]
-    _make_names_unique(records)
+    make_names_unique(records)
     base = records.pop() if plan.base is not None else None
     return SoupRecord(
         hf_soup=__version__,
@@ -184,19 +184,36 @@ def _digested(checkpoint: StoredCheckpoint) -> IngredientRecord:
     return record
 
 
-def _make_names_unique(records: list[IngredientRecord]) -> None:
-    """Two folders may share their last name, two commits their repository; `verify --ingredient NAME=DIR` tells them apart."""
+def make_names_unique(records: list[IngredientRecord]) -> None:
+    """Two folders may share their last name, two commits their repository; `verify --ingredient NAME=DIR` tells them apart.
+
+    A model that several adapters have as their base keeps one name, also where it is an ingredient itself.
+    """
     taken = {record.name for record in records}
     seen: set[str] = set()
     for record in records:
         if record.name in seen:
-            plain = f"{record.name}@{str(record.revision)[:7]}" if record.repo_id else record.name
-            candidates = (
-                plain if record.repo_id and n == 1 else f"{plain}-{n}" for n in count(1 if record.repo_id else 2)
-            )
-            record.name = next(name for name in candidates if name not in taken)
+            record.name = next(name for name in _other_names(record) if name not in taken)
             taken.add(record.name)
         seen.add(record.name)
+    models = {record.name: _model(record) for record in records}
+    for base in (record.adapter_of for record in records if record.adapter_of is not None):
+        names = chain([base.name], _other_names(base))
+        base.name = next(name for name in names if models.setdefault(name, _model(base)) == _model(base))
+
+
+def _other_names(record: IngredientRecord) -> Iterator[str]:
+    """Further names for a model whose own is another's."""
+    plain = record.name
+    if record.repo_id:
+        plain = f"{record.name}@{str(record.revision)[:7]}"
+        yield plain
+    yield from (f"{plain}-{number}" for number in count(2))
+
+
+def _model(record: IngredientRecord) -> tuple[str | None, ...]:
+    """Equal for records of one model in one place, whatever they call it."""
+    return record.repo_id, record.revision, record.subfolder, record.fingerprint
 
 
 def file_record(path: Path) -> FileRecord:

@@ -12,7 +12,7 @@ from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 
 RECORD_NAME = "soup.json"
-ARITHMETIC = 1
+ARITHMETIC = 2
 """Version of the arithmetic: rises when the same recipe would give other bytes."""
 
 

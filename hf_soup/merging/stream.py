@@ -5,27 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from hf_soup.checkpoints.dtypes import ITEM_SIZE, torch_dtype
+from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
 from hf_soup.checkpoints.span_stream import SpanStream
 from hf_soup.merging.combination import Combination
 from hf_soup.merging.execute import Check, Finish, Progress, Writer, open_files
 from hf_soup.merging.freed_memory import keep_freed_memory
 from hf_soup.merging.plan import Plan
 from hf_soup.merging.portions import Portion
-from hf_soup.merging.slabs import (
-    Slab,
-    ahead_of,
-    name_in,
-    places_needed,
-    remote_sources,
-    slabs_of,
-    spans_of,
-    streamed_bytes,
-)
+from hf_soup.merging.slabs import Arrival, Slab, ahead_of, arrivals, name_in, remote_sources, slabs_of, spans_of
 from hf_soup.merging.sources import Interrupted, Read, TensorSources
 from hf_soup.merging.threads import one_torch_thread
 
@@ -43,7 +36,8 @@ def fill_streamed(
 ) -> None:
     """Computes these portions from streams and writes them into the files that were laid out.
 
-    One thread per streamed model reads its bytes in order, and as many slabs are in memory as the plan's budget allows.
+    One thread per streamed checkpoint reads its bytes in order, once for all adapters over it, and as many slabs are in memory
+    as the plan's budget allows.
     Raises what `fill` raises, and HubError when the network fails for good; what was finished stays.
     """
     slabs = slabs_of(plan, portions)
@@ -51,8 +45,8 @@ def fill_streamed(
         files = open_files(plan, folder, portions, stack)
         remote = remote_sources(plan.sources)
         streams = {
-            place: stack.enter_context(source.span_stream(spans_of(plan, slabs, place), ahead=ahead_of(len(remote))))
-            for place, source in remote
+            source: stack.enter_context(source.span_stream(spans_of(plan, slabs, source), ahead=ahead_of(len(remote))))
+            for source in remote
         }
         stack.enter_context(one_torch_thread())
         keep_freed_memory()
@@ -60,18 +54,37 @@ def fill_streamed(
 
 
 class _Arriving:
-    """A slab whose bytes are on their way. `missing`: sources that have not given theirs yet."""
+    """A slab whose bytes are on their way. `missing`: streams that have not given theirs yet."""
 
-    def __init__(self, slab: Slab, buffers: dict[int, bytearray]) -> None:
+    def __init__(self, slab: Slab, coming: dict[RemoteCheckpoint, tuple[Arrival, ...]], nbytes: int) -> None:
         self.slab = slab
-        self.buffers = buffers
-        self.missing = len(buffers)
+        self.nbytes = nbytes
+        self.buffers = {
+            (remote, arrival.span[0]): (
+                arrival,
+                bytearray(arrival.numel * ITEM_SIZE[remote.info(arrival.span[0]).dtype]),
+            )
+            for remote, found in coming.items()
+            for arrival in found
+        }
+        self.missing = len({remote for remote, _ in self.buffers})
 
-    def sources(self, plan: Plan, combination: Combination) -> TensorSources:
-        """How to read the slab: what was streamed from memory, models on this machine from their files."""
+    def of(self, remote: RemoteCheckpoint) -> list[tuple[Arrival, bytearray]]:
+        return [coming for (source, _), coming in self.buffers.items() if source is remote]
+
+    def sources(self, plan: Plan, combination: Combination, stack: ExitStack) -> TensorSources:
+        """How to read the slab: what was streamed from memory, models on this machine from their files.
+
+        Until the stack is closed, adapters read their base from the same memory.
+        """
+        for (remote, _), (arrival, buffer) in self.buffers.items():
+            stack.enter_context(remote.here(arrival.span, memoryview(buffer)))
         stored = combination.sources(self.slab.tensor)
         base = len(plan.models)
-        reads = {place: self._read(plan, place) for place in self.buffers}
+        reads: dict[int, Read] = {}
+        for place, source in enumerate(plan.sources):
+            if isinstance(source, RemoteCheckpoint) and (source, name_in(self.slab.tensor, place)) in self.buffers:
+                reads[place] = self._read(source, name_in(self.slab.tensor, place))
         donor = plan.donor if plan.donor is not None else base
         return TensorSources(
             tuple(reads.get(place, read) for place, read in enumerate(stored.models)),
@@ -79,14 +92,15 @@ class _Arriving:
             reads.get(donor, stored.donor),
         )
 
-    def _read(self, plan: Plan, place: int) -> Read:
+    def _read(self, remote: RemoteCheckpoint, name: str) -> Read:
+        """Of a whole model: no copy is made."""
         import torch
 
-        name = name_in(self.slab.tensor, place)
-        held = torch.frombuffer(self.buffers[place], dtype=torch_dtype(plan.sources[place].info(name).dtype))
+        arrival, buffer = self.buffers[remote, name]
+        held, begin = torch.frombuffer(buffer, dtype=torch_dtype(remote.info(name).dtype)), arrival.span[1]
 
         def read(start: int, stop: int) -> Tensor:
-            return held[start - self.slab.start : stop - self.slab.start]
+            return held[start - begin : stop - begin]
 
         return read
 
@@ -94,7 +108,7 @@ class _Arriving:
 class _Flow:
     """Readers, workers, and the thread that gives them slabs as long as there is memory. The first failure ends all."""
 
-    def __init__(self, plan: Plan, writer: Writer, streams: dict[int, SpanStream], check: Check) -> None:
+    def __init__(self, plan: Plan, writer: Writer, streams: dict[RemoteCheckpoint, SpanStream], check: Check) -> None:
         self._plan = plan
         self._check = check
         self._writer = writer
@@ -102,18 +116,19 @@ class _Flow:
         self._changed = threading.Condition()
         self._free = plan.slab_bytes
         self._failure: BaseException | None = None
-        self._to_read: dict[int, SimpleQueue[_Arriving | None]] = {place: SimpleQueue() for place in streams}
+        self._to_read: dict[RemoteCheckpoint, SimpleQueue[_Arriving | None]] = {s: SimpleQueue() for s in streams}
         self._to_combine: SimpleQueue[_Arriving | None] = SimpleQueue()
 
     def run(self, slabs: Sequence[Slab]) -> None:
-        labours: list[Callable[[], None]] = [lambda place=place: self._receive(place) for place in self._streams]  # type: ignore[misc]
+        labours: list[Callable[[], None]] = [partial(self._receive, remote) for remote in self._streams]
         labours += [self._combine] * self._plan.workers
         threads = [threading.Thread(target=self._guarded, args=(labour,), daemon=True) for labour in labours]
         for thread in threads:
             thread.start()
         try:
+            coming = {remote: arrivals(self._plan, slabs, remote) for remote in self._streams}
             for slab in slabs:
-                if not self._admit(slab):
+                if not self._admit(slab, {remote: next(found) for remote, found in coming.items()}):
                     break
             self._close_queues()
             for thread in threads:
@@ -129,9 +144,9 @@ class _Flow:
         if self._failure is not None:
             raise self._failure
 
-    def _admit(self, slab: Slab) -> bool:
+    def _admit(self, slab: Slab, coming: dict[RemoteCheckpoint, tuple[Arrival, ...]]) -> bool:
         """Waits for memory and sends the slab on its way; False when something has failed."""
-        need = streamed_bytes(self._plan, slab)
+        need = _nbytes(coming)
         with self._changed:
             while self._free < need and self._failure is None:
                 self._changed.wait(0.2)
@@ -139,20 +154,21 @@ class _Flow:
             if self._failure is not None:
                 return False
             self._free -= need
-        buffers = {}
-        for place in places_needed(self._plan, slab.tensor):
-            if place in self._streams:
-                info = self._plan.sources[place].info(name_in(slab.tensor, place))
-                buffers[place] = bytearray((slab.stop - slab.start) * ITEM_SIZE[info.dtype])
-        arriving = _Arriving(slab, buffers)
-        for place in buffers:
-            self._to_read[place].put(arriving)
+        arriving = _Arriving(slab, coming, need)
+        for remote, found in coming.items():
+            if found:
+                self._to_read[remote].put(arriving)
         self._to_combine.put(arriving)
         return True
 
-    def _receive(self, place: int) -> None:
-        while (arriving := self._to_read[place].get()) is not None:
-            self._streams[place].read_into(memoryview(arriving.buffers[place]))
+    def _receive(self, remote: RemoteCheckpoint) -> None:
+        carried = b""
+        while (arriving := self._to_read[remote].get()) is not None:
+            for arrival, buffer in arriving.of(remote):
+                width = ITEM_SIZE[remote.info(arrival.span[0]).dtype]
+                buffer[: len(carried)] = carried
+                self._streams[remote].read_into(memoryview(buffer)[len(carried) :])
+                carried = bytes(buffer[len(buffer) - arrival.kept * width :])
             with self._changed:
                 arriving.missing -= 1
                 self._changed.notify_all()
@@ -169,15 +185,16 @@ class _Flow:
                     if self._failure is not None:
                         return
                 slab = arriving.slab
-                sources = arriving.sources(self._plan, combination)
-                survey = combination.survey(slab.tensor, sources, self._writer.stop)
-                for portion in slab.portions:
-                    span = max(slab.start, portion.start), min(slab.stop, portion.stop)
-                    self._writer.write_part(portion, *span, sources, survey)
+                with ExitStack() as stack:
+                    sources = arriving.sources(self._plan, combination, stack)
+                    survey = combination.survey(slab.tensor, sources, self._writer.stop)
+                    for portion in slab.portions:
+                        span = max(slab.start, portion.start), min(slab.stop, portion.stop)
+                        self._writer.write_part(portion, *span, sources, survey)
                 arriving.buffers.clear()
                 del sources
                 with self._changed:
-                    self._free += streamed_bytes(self._plan, slab)
+                    self._free += arriving.nbytes
                     self._changed.notify_all()
 
     def _guarded(self, labour: Callable[[], None]) -> None:
@@ -202,3 +219,11 @@ class _Flow:
             queue.put(None)
         for _ in range(self._plan.workers):
             self._to_combine.put(None)
+
+
+def _nbytes(coming: dict[RemoteCheckpoint, tuple[Arrival, ...]]) -> int:
+    return sum(
+        arrival.numel * ITEM_SIZE[remote.info(arrival.span[0]).dtype]
+        for remote, found in coming.items()
+        for arrival in found
+    )

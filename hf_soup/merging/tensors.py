@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hf_soup.checkpoints import Checkpoint, TensorInfo
+from hf_soup.checkpoints.checkpoint import Origin
 from hf_soup.checkpoints.dtypes import FLOATING, INTEGER, promote
+from hf_soup.merging.tensor_parameters import TensorParameters
 from hf_soup.merging.tied import tied_source
+from hf_soup.methods import MergeMethod
 
 _SHOWN = 5
 
@@ -34,6 +37,17 @@ class MergedTensor:
     """Its name in the base, where there is a base."""
     double: bool = False
     """Some input is float64, so the arithmetic is too; else it is float32."""
+    shared: bool = False
+    """All models, and the base where there is one, have it from one place, and the method returns what is everywhere equal:
+    it is copied, not computed. See `with_shared`."""
+
+    @property
+    def copied(self) -> bool:
+        return self.shared or self.rule is Rule.COPY
+
+    def source(self, place: int | None) -> str:
+        """Its name in the model with that index, or, for None, in the base."""
+        return str(self.base_source) if place is None else self.sources[place]
 
     def permuted(self, order: Sequence[int]) -> MergedTensor:
         return replace(self, sources=tuple(self.sources[i] for i in order))
@@ -80,6 +94,37 @@ def match_tensors(
     for index, names in missing.items():
         problems += _listed(names, f"{models[index].label} lacks tensors", f"{donor.label} has them")
     return matched, problems
+
+
+def with_shared(
+    tensors: Sequence[MergedTensor],
+    models: Sequence[Checkpoint],
+    base: Checkpoint | None,
+    method: MergeMethod,
+    parameters: TensorParameters,
+) -> list[MergedTensor]:
+    """Returns the same tensors, those marked as shared that need no arithmetic.
+
+    So adapters of one base give back, bit for bit, what none of them touches; three thirds of a number may be another number.
+    `models`, `parameters`: in the order of the tensors' sources.
+    """
+    left = {
+        tensor.info.name: tensor
+        for tensor in tensors
+        if tensor.rule is Rule.COMBINE
+        and models[0].info(tensor.sources[0]).dtype == tensor.info.dtype
+        and method.returns_equals(parameters.of(tensor.info.name))
+    }
+    places: list[tuple[int | None, Checkpoint]] = [*enumerate(models), *([(None, base)] if base is not None else [])]
+    common: dict[str, Origin] = {}
+    for place, checkpoint in places:
+        if not left:
+            break
+        found = checkpoint.origins()
+        origins = {name: found[tensor.source(place)] for name, tensor in left.items()}
+        common = common or origins
+        left = {name: tensor for name, tensor in left.items() if origins[name] == common[name]}
+    return [replace(tensor, shared=True) if tensor.info.name in left else tensor for tensor in tensors]
 
 
 def _source(model: Checkpoint, name: str) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_soup.checkpoints import Checkpoint, TensorInfo
+from hf_soup.checkpoints.checkpoint import Origin
 from hf_soup.merging.combination import Combination
 from hf_soup.merging.record import ARITHMETIC
 from hf_soup.merging.tensors import MergedTensor
@@ -53,6 +54,15 @@ class VirtualCheckpoint(Checkpoint):
     @property
     def identity(self) -> str:
         return self._digest([source.identity for source in self._sources()])
+
+    def origins(self) -> dict[str, Origin]:
+        """Of what is copied, those of the checkpoint that it is copied from."""
+        own, combination = self.identity, self.combination
+        donor = combination.donor_checkpoint.origins()
+        return {
+            name: donor[tensor.source(combination.donor)] if tensor.copied else (own, name)
+            for name, tensor in self._tensors.items()
+        }
 
     def _sources(self) -> list[Checkpoint]:
         combination = self.combination

@@ -13,7 +13,7 @@ from hf_soup.methods.mixing_weights import check_weights, quotients
 from hf_soup.methods.task_vectors import added, sum_of, task_vectors
 
 
-@merge_method(commutative=True, check=check_weights)
+@merge_method(commutative=True, check=check_weights, idempotent=True)
 def dare_linear(
     base: Tensor,
     models: Sequence[Tensor],

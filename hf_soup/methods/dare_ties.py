@@ -14,7 +14,7 @@ from hf_soup.methods.mixing_weights import check_some_weight
 from hf_soup.methods.task_vectors import added, task_vectors
 
 
-@merge_method(commutative=True, check=check_some_weight)
+@merge_method(commutative=True, check=check_some_weight, idempotent=True)
 def dare_ties(
     base: Tensor,
     models: Sequence[Tensor],

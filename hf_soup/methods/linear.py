@@ -10,7 +10,7 @@ from hf_soup.methods.method import Finite, PerModel, merge_method
 from hf_soup.methods.mixing_weights import check_weights, quotients
 
 
-@merge_method(commutative=True, check=check_weights)
+@merge_method(commutative=True, check=check_weights, idempotent="normalize")
 def linear(models: Sequence[Tensor], *, weight: PerModel[Finite] = 1.0, normalize: bool = True) -> Tensor:  # type: ignore[assignment]
     """Weighted average of the ingredients.
 

@@ -58,6 +58,9 @@ class MergeMethod:
     per_model: frozenset[str]
     check: Check | None
     at_least: int = 1
+    idempotent: bool | str = False
+    """Where all inputs are equal, the base included, the result is that input up to rounding; a word: where the parameter of
+    that name is true."""
 
     @property
     def summary(self) -> str:
@@ -69,6 +72,10 @@ class MergeMethod:
             if line.strip().startswith("Source:"):
                 return line.strip().removeprefix("Source:").strip()
         return ""
+
+    def returns_equals(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether with these parameters, as `bind` returns them, inputs that are all equal need no arithmetic."""
+        return bool(parameters[self.idempotent]) if isinstance(self.idempotent, str) else self.idempotent
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -156,12 +163,14 @@ def merge_method(
     exactly: int | None = None,
     at_least: int = 1,
     check: Check | None = None,
+    idempotent: bool | str = False,
 ) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Registers a function as a merge method under its own name.
 
     `check`: gets the bound parameters, returns problems that no single parameter's range can express. `exactly`: how many
     models it takes, None for any number from `at_least`. `survey`: a first pass over each tensor, see
-    `hf_soup.methods.blocks`.
+    `hf_soup.methods.blocks`. `idempotent`: whether it returns what all inputs are where they are equal, the base too, or the
+    name of a parameter that must be true for it; such tensors are copied.
     """
 
     def register(combine: Callable[..., T]) -> Callable[..., T]:
@@ -188,6 +197,7 @@ def merge_method(
             per_model=per_model,
             check=check,
             at_least=at_least,
+            idempotent=idempotent,
         )
         return combine
 

@@ -28,7 +28,7 @@ def ratio(granules: Granules, beyond_base: bool) -> float:
     return k * cos / divisor
 
 
-@merge_method(commutative=True, at_least=2, survey=ratio)
+@merge_method(commutative=True, at_least=2, survey=ratio, idempotent=True)
 def model_stock(base: Tensor, models: Sequence[Tensor], survey: float, *, beyond_base: bool = False) -> Tensor:
     """Goes from the base towards the average of the models, as far as the angles between their task vectors say.
 

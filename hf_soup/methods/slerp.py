@@ -27,7 +27,7 @@ def coefficients(granules: Granules, t: float) -> tuple[float, float]:
     return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
 
 
-@merge_method(commutative=False, exactly=2, survey=coefficients)
+@merge_method(commutative=False, exactly=2, survey=coefficients, idempotent=True)
 def slerp(models: Sequence[Tensor], survey: tuple[float, float], *, t: Fraction = 0.5) -> Tensor:
     """Interpolates between two models along the arc between them, from t = 0, the first, to t = 1, the second.
 

@@ -11,7 +11,7 @@ from hf_soup.methods.mixing_weights import check_weights, quotients
 from hf_soup.methods.task_vectors import added, sum_of, task_vectors
 
 
-@merge_method(commutative=True, check=check_weights)
+@merge_method(commutative=True, check=check_weights, idempotent=True)
 def task_arithmetic(
     base: Tensor,
     models: Sequence[Tensor],

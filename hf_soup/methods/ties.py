@@ -16,7 +16,7 @@ from hf_soup.methods.task_vectors import added, task_vectors
 from hf_soup.methods.trimming import Trim, trims
 
 
-@merge_method(commutative=True, survey=trims, check=check_some_weight)
+@merge_method(commutative=True, survey=trims, check=check_some_weight, idempotent=True)
 def ties(
     base: Tensor,
     models: Sequence[Tensor],

@@ -1,4 +1,8 @@
-"""An adapter as a checkpoint holds what PEFT's merge_and_unload saves, to one rounding of the stored dtype."""
+"""An adapter as a checkpoint holds W + s·B·A, correctly rounded, which is what PEFT's merge_and_unload saves to its own rounding.
+
+Two oracles: the formulas in float64, written out in tiny_adapters, of which every number must be the nearest in the stored
+dtype; and PEFT's merge.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_adapters import merged_by_peft, roundings_apart, save_adapter, save_base
+from tiny_adapters import PEFT_ROUNDS, assert_exact, roundings_apart, save_adapter, save_base
 
-from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, adapter_checkpoint, open_checkpoint
+from hf_soup.checkpoints import AdapterBases, open_checkpoint, row_tiles
 from hf_soup.errors import InputError
 from hf_soup.merging import open_ingredients
 
@@ -21,8 +25,6 @@ pytest.importorskip("peft")
 ATTENTION = ["q_proj", "v_proj"]
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 BERT = "AutoModelForSequenceClassification"
-PEFT_ROUNDS = 4
-"""In float32 PEFT itself rounds the product, the scaled product and the sum, with DoRA also norm, quotient and product."""
 CASES = {
     "plain": ("LlamaForCausalLM", {}, {"target_modules": ATTENTION}),
     "every linear layer, rsLoRA": ("LlamaForCausalLM", {}, {"target_modules": LINEAR, "use_rslora": True, "r": 6}),
@@ -82,6 +84,21 @@ CASES = {
     ),
     "convolutions": ("ResNetForImageClassification", {}, {"target_modules": ["convolution"]}),
     "convolutions, DoRA": ("ResNetForImageClassification", {}, {"target_modules": ["convolution"], "use_dora": True}),
+    "trained tokens": (
+        "LlamaForCausalLM",
+        {},
+        {"target_modules": ATTENTION, "trainable_token_indices": [20, 3]},
+    ),
+    "trained tokens of tied embeddings": (
+        "LlamaForCausalLM",
+        {"tie_word_embeddings": True},
+        {"target_modules": ATTENTION, "trainable_token_indices": [0, 23]},
+    ),
+    "trained tokens of two matrices": (
+        "LlamaForCausalLM",
+        {},
+        {"target_modules": ATTENTION, "trainable_token_indices": {"embed_tokens": [5], "lm_head": [7, 2]}},
+    ),
     "factors that started orthogonal": (
         "LlamaForCausalLM",
         {},
@@ -98,29 +115,12 @@ def auto_class(kind: str) -> str:
     }.get(kind, "AutoModelForCausalLM")
 
 
-def differences(adapter, base, tmp_path, auto="AutoModelForCausalLM", load=None) -> dict[str, float]:
-    expected = merged_by_peft(adapter, base, tmp_path / "merged", auto, load)
-    checkpoint = open_checkpoint(adapter)
-    assert isinstance(checkpoint, AdapterCheckpoint)
-    assert checkpoint.names() == sorted(expected)
-    assert all(checkpoint.info(name).shape == tuple(tensor.shape) for name, tensor in expected.items())
-    changed = [n for n in checkpoint.names() if n in checkpoint.fitted.updates or n in checkpoint.fitted.replaced]
-    start = load_file(base / "model.safetensors")
-    assert all(not torch.equal(checkpoint.read(n), start[n]) for n in changed if n in start)
-    return {
-        name: roundings_apart(checkpoint.read(name), tensor)
-        for name, tensor in expected.items()
-        if tensor.is_floating_point()
-    }
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_an_adapter_is_what_peft_merges(case, tmp_path):
     kind, settings, config = CASES[case]
     base = save_base(tmp_path / "base", kind, **settings)
     adapter = save_adapter(tmp_path / "adapter", base, auto_class(kind), **({"r": 4, "lora_alpha": 7} | config))
-    apart = differences(adapter, base, tmp_path, auto_class(kind))
-    assert max(apart.values()) <= PEFT_ROUNDS, apart
+    assert_exact(adapter, base, tmp_path, auto_class(kind))
 
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.float16, torch.bfloat16])
@@ -128,7 +128,20 @@ def test_an_adapter_is_what_peft_merges(case, tmp_path):
 def test_base_and_adapter_may_have_different_precisions(stored, factors, tmp_path):
     base = save_base(tmp_path / "base", dtype=stored)
     adapter = save_adapter(tmp_path / "adapter", base, r=4, lora_alpha=7, target_modules=LINEAR, dtype=factors)
-    assert max(differences(adapter, base, tmp_path).values()) <= (PEFT_ROUNDS if stored == torch.float32 else 1)
+    assert_exact(adapter, base, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["DoRA", "Conv1D, DoRA", "embeddings of BERT, DoRA", "convolutions, DoRA", "trained tokens", "biases of lora_B"],
+)
+def test_a_base_in_16_bits_is_rounded_once(case, tmp_path):
+    kind, settings, config = CASES[case]
+    base = save_base(tmp_path / "base", kind, dtype=torch.float16, **settings)
+    config = {"r": 4, "lora_alpha": 7, "dtype": torch.float32} | config
+    assert_exact(
+        save_adapter(tmp_path / "adapter", base, auto_class(kind), **config), base, tmp_path, auto_class(kind)
+    )
 
 
 @pytest.mark.parametrize("kind", ["BertModel", "BertForPreTraining"])
@@ -138,20 +151,58 @@ def test_a_head_that_the_base_lacks_makes_the_class_that_was_adapted(kind, tmp_p
     adapter = save_adapter(
         tmp_path / "adapter", base, BERT, load={"num_labels": 3}, r=2, target_modules=["query"], task_type="SEQ_CLS"
     )
-    apart = differences(adapter, base, tmp_path, BERT, load={"num_labels": 3})
-    assert max(apart.values()) <= PEFT_ROUNDS
-    checkpoint = open_checkpoint(adapter)
+    checkpoint = assert_exact(adapter, base, tmp_path, BERT, load={"num_labels": 3})
     assert checkpoint.config["architectures"] == ["BertForSequenceClassification"]
     assert len(checkpoint.config["id2label"]) == 3
     assert json.loads((checkpoint.side_folder() / "config.json").read_text()) == checkpoint.config
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_trained_tokens_may_be_new_ones(tied, tmp_path):
+    base = save_base(tmp_path / "base", tie_word_embeddings=tied)
+    adapter = save_adapter(
+        tmp_path / "adapter", base, tokens=26, r=2, target_modules=ATTENTION, trainable_token_indices=[24, 25]
+    )
+    checkpoint = assert_exact(adapter, base, tmp_path, tokens=26)
+    assert checkpoint.info("model.embed_tokens.weight").shape == (26, 16)
+    assert checkpoint.config["vocab_size"] == 26
+
+
+def test_eva_leaves_the_base_as_it_is(tmp_path):
+    """Its first A comes from activations, and so do the ranks: rank_pattern says them, with EVA's own alphas."""
+    import peft
+    import transformers
+
+    base = save_base(tmp_path / "base")
+    torch.manual_seed(0)
+    settings = peft.LoraConfig(
+        r=4,
+        lora_alpha=3,
+        target_modules=["q_proj", "v_proj", "o_proj", "down_proj"],
+        init_lora_weights="eva",
+        eva_config=peft.EvaConfig(rho=2.0, use_label_mask=False),
+    )
+    adapted = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(base), settings)
+    tokens = [{"input_ids": torch.randint(0, 24, (2, 12))} for _ in range(4)]
+    peft.initialize_lora_eva_weights(adapted, tokens, show_progress_bar=False)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    adapted.save_pretrained(tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["init_lora_weights"] == "eva"
+    assert config["rank_pattern"]
+    checkpoint = assert_exact(tmp_path / "adapter", base, tmp_path)
+    adapted.merge_and_unload().save_pretrained(tmp_path / "trained")
+    for name, tensor in load_file(tmp_path / "trained" / "model.safetensors").items():
+        assert roundings_apart(checkpoint.read(name), tensor) <= PEFT_ROUNDS[torch.float32]
 
 
 def test_several_adapters_lie_in_one_folder(tmp_path):
     base = save_base(tmp_path / "base")
     for name, seed in (("first", 1), ("second", 2)):
         save_adapter(tmp_path / "all" / name, base, r=2, target_modules=ATTENTION, seed=seed)
-    first, second = (differences(tmp_path / "all" / name, base, tmp_path / name) for name in ("first", "second"))
-    assert max(*first.values(), *second.values()) <= PEFT_ROUNDS
+        assert_exact(tmp_path / "all" / name, base, tmp_path / name)
     found = open_ingredients([f"{tmp_path / 'all'}:*"])
     assert [model.label for model in found.models] == [str(tmp_path / "all" / name) for name in ("first", "second")]
 
@@ -175,7 +226,7 @@ def test_a_pickled_adapter_is_read_as_data_only(tmp_path):
 def test_any_span_has_the_bits_of_the_whole_tensor(config, tmp_path, monkeypatch):
     base = save_base(tmp_path / "base", dtype=torch.bfloat16)
     adapter = save_adapter(tmp_path / "adapter", base, r=3, **config)
-    monkeypatch.setattr(adapter_checkpoint, "_TILE_ELEMENTS", 50)
+    monkeypatch.setattr(row_tiles, "TILE_ELEMENTS", 50)
     checkpoint = open_checkpoint(adapter)
     whole = {name: checkpoint.read(name).flatten() for name in checkpoint.names()}
 
@@ -194,7 +245,7 @@ def test_any_span_has_the_bits_of_the_whole_tensor(config, tmp_path, monkeypatch
 def test_reading_a_few_rows_reads_those_rows_of_the_base_only(tmp_path, monkeypatch):
     base = save_base(tmp_path / "base")
     checkpoint = open_checkpoint(save_adapter(tmp_path / "adapter", base, r=2, target_modules=["down_proj"]))
-    monkeypatch.setattr(adapter_checkpoint, "_TILE_ELEMENTS", 40)
+    monkeypatch.setattr(row_tiles, "TILE_ELEMENTS", 40)
     asked = []
     read = checkpoint.base.read_span
     monkeypatch.setattr(checkpoint.base, "read_span", lambda *span: asked.append(span) or read(*span))

@@ -48,15 +48,20 @@ def edit(adapter, change) -> None:
         ({"peft_type": "LOKR"}, "PEFT type LOKR"),
         ({"peft_type": "OFT"}, "PEFT type OFT"),
         ({"peft_type": "VERA"}, "PEFT type VERA"),
-        ({"peft_type": "PROMPT_TUNING"}, "PEFT type PROMPT_TUNING"),
+        ({"peft_type": "PROMPT_TUNING"}, "PEFT type PROMPT_TUNING, which adds to the input and changes no weights"),
+        ({"peft_type": "PREFIX_TUNING"}, "PEFT type PREFIX_TUNING, which adds to the input and changes no weights"),
         ({"peft_type": None}, "names no peft_type"),
         ({"init_lora_weights": "pissa_niter_4"}, "initialised by PiSSA"),
         ({"init_lora_weights": "olora"}, "initialised by OLoRA"),
         ({"init_lora_weights": "corda"}, "initialised by CorDA"),
         ({"init_lora_weights": "loftq"}, "initialised by LoftQ"),
         ({"layer_replication": [[0, 1], [0, 2]]}, "repeats layers"),
-        ({"trainable_token_indices": [1]}, "single rows of the embeddings"),
-        ({"target_parameters": ["experts.gate_up_proj"]}, "adapts stacked experts"),
+        ({"init_lora_weights": "lora_ga"}, "initialised by LoRA-GA"),
+        ({"trainable_token_indices": [1]}, r"holds no rows of embeddings, .* \(trainable_token_indices\)"),
+        ({"trainable_token_indices": [1, 1]}, "trainable_token_indices gives no lists of different numbers from 0"),
+        ({"trainable_token_indices": {"embed_tokens": [-1]}}, "gives no lists of different numbers from 0"),
+        ({"target_parameters": ["k_proj.weight"]}, r"no factors for 'model\.layers\.0\.self_attn\.k_proj\.weight'"),
+        ({"target_parameters": "k_proj.weight"}, "target_parameters is no list of names"),
         ({"use_qalora": True}, "QALoRA"),
         ({"r": 3}, r"module 'model\.layers\.0\.self_attn\.q_proj' has factors of rank 2, adapter_config\.json says 3"),
         ({"r": 0}, r"r is 0 and lora_alpha 4"),
@@ -121,16 +126,52 @@ def test_an_adapter_without_weights(adapter):
         open_checkpoint(adapter)
 
 
-def test_a_quantised_base(made, adapter, tmp_path):
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "awq"])
+def test_a_quantised_base(method, made, adapter, tmp_path):
     base = shutil.copytree(made[0], tmp_path / "base")
     config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "bitsandbytes"}}))
+    (base / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": method}}))
     configure(adapter, base_model_name_or_path=str(base))
     with pytest.raises(
-        InputError, match=r"its base .* is quantised \(bitsandbytes\); name the same model in 16 or 32 bits"
+        InputError,
+        match=rf"its base .* is quantised: .* \({method}\); name the same model in 16 or 32 bits with base= .* its card names",
     ):
         open_checkpoint(adapter)
     assert open_ingredients([adapter], base=made[0]).models[0].base.ref.path == made[0]
+
+
+def test_a_quantised_base_whose_config_does_not_say_so(made, adapter, tmp_path):
+    base = shutil.copytree(made[0], tmp_path / "base")
+    tensors = load_file(base / "model.safetensors")
+    packed = {f"{name.removesuffix('weight')}qweight": torch.zeros(2, 16, dtype=torch.int32) for name in tensors}
+    save_file(packed, base / "model.safetensors")
+    configure(adapter, base_model_name_or_path=str(base))
+    with pytest.raises(InputError, match=r"its base .* is quantised: .*; name the same model in 16 or 32 bits"):
+        open_checkpoint(adapter)
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ([1, 2, 3], r"trains rows of 'model\.embed_tokens', \[2, 16\]; .* names 3 rows of it"),
+        ([1, 24], "trains row 24 of"),
+    ],
+)
+def test_trained_tokens_that_do_not_fit(rows, wanted, made, adapter):
+    configure(adapter, trainable_token_indices=rows)
+    delta = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"
+    edit(adapter, lambda tensors: tensors | {delta: torch.zeros(2, 16)})
+    with pytest.raises(InputError, match=wanted):
+        open_checkpoint(adapter)
+
+
+def test_trained_tokens_of_a_tied_output_matrix_of_its_own(tmp_path):
+    """PEFT merges both into the shared matrix, though in training each changed only its own use of it."""
+    base = save_base(tmp_path / "base", tie_word_embeddings=True)
+    tokens = {"embed_tokens": [3], "lm_head": [2, 4]}
+    adapter = save_adapter(tmp_path / "a", base, r=2, target_modules=["q_proj"], trainable_token_indices=tokens)
+    with pytest.raises(InputError, match=r"adapts 'lm_head', whose weights .* shares with its embeddings"):
+        open_checkpoint(adapter)
 
 
 def test_an_adapter_on_an_adapter(made, adapter):

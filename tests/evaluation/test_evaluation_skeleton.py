@@ -149,6 +149,54 @@ def test_a_merge_that_is_computed_on_read_equals_the_written_one(
     assert torch.equal(candidate, oracle(tmp_path / "soup", auto_class))
 
 
+FORGETFUL_CODE = """
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+class ForgetfulConfig(PretrainedConfig):
+    model_type = "forgetful"
+class ForgetfulModel(PreTrainedModel):
+    config_class = ForgetfulConfig
+    def __init__(self, config):
+        super().__init__(config)
+        self.table = torch.nn.Embedding(40, 2)
+        self.post_init()
+    def forward(self, input_ids, attention_mask=None):
+        logits = self.table(input_ids).mean(1)
+        self.table.weight.data.mul_(0.5)
+        return SequenceClassifierOutput(logits=logits)
+"""
+
+
+def test_weights_that_the_models_own_code_changes_are_copied_anew_though_they_come_from_one_place(
+    tmp_path: Path,
+) -> None:
+    from hf_soup.merging import make_plan, open_ingredients
+
+    save_file({"table.weight": torch.randn(40, 2)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    classes = {"AutoConfig": "forgetful.ForgetfulConfig", TEXT: "forgetful.ForgetfulModel"}
+    config = {"model_type": "forgetful", "auto_map": classes, "dtype": "float32"}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": ["ForgetfulModel"]}))
+    (tmp_path / "forgetful.py").write_text(FORGETFUL_CODE)
+    model = open_checkpoint(tmp_path)
+    copy = make_plan(open_ingredients([tmp_path])).virtual()
+    assert (copy.origins(), copy.identity == model.identity) == (model.origins(), False)
+    skeleton = Skeleton(model, TEXT, CPU, trust_remote_code=True)
+    first = logits_of(skeleton.load(model), TEXT)
+    assert torch.equal(logits_of(skeleton.load(copy), TEXT), first)
+
+
+def test_what_is_in_memory_already_is_not_copied_again(berts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from hf_soup.merging import make_plan, open_ingredients
+    from hf_soup.merging.virtual import VirtualCheckpoint
+
+    skeleton = skeleton_of(berts[0], TEXT)
+    first = logits_of(skeleton.load(open_checkpoint(berts[0])), TEXT)
+    monkeypatch.setattr(VirtualCheckpoint, "read_span", None)
+    same = make_plan(open_ingredients([berts[0]])).virtual()
+    assert torch.equal(logits_of(skeleton.load(same), TEXT), first)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(("save", "auto_class"), [(save_bert, TEXT), (save_vit, IMAGE), (save_llama, CAUSAL)])
 def test_on_a_gpu_logits_equal_those_of_from_pretrained_bit_for_bit(

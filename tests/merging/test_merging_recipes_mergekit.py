@@ -240,7 +240,7 @@ SOURCES = [A | {"layer_range": [0, 5]}, B | {"layer_range": [0, 5]}]
         ({"merge_method": "slerp", "models": [A, B]}, "base_model: is missing"),
         ({"merge_method": "ties", "models": [C], "base_model": "c/c"}, "holds nothing but the base_model"),
         ({"merge_method": "linear", "models": [weighted(A, None), B]}, "models[0].parameters.weight: has no value"),
-        ({"merge_method": "linear", "models": [A, {"model": "b/b+c/lora"}]}, "adapters on a model"),
+        ({"merge_method": "linear", "models": [A, {"model": "b/b+"}]}, "as model+adapter it cannot be divided so"),
         ({"merge_method": "linear", "models": [A, {"model": {"path": "x"}}]}, "models[1].model: is {'path': 'x'}"),
         (
             {"merge_method": "model_stock", **TASK, "parameters": {"filter_wise": True}},

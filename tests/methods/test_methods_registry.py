@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import doctest
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import pytest
 import torch
-from granules_in_memory import GranulesInMemory
+from granules_in_memory import GranulesInMemory, merged
 from pydantic import Field
 
 import hf_soup.methods.settings
@@ -88,6 +89,28 @@ def test_every_method_names_its_paper_and_has_a_line_of_help(name):
     assert method.summary.endswith(".")
     assert "arXiv" in method.source or "SIGGRAPH" in method.source
     assert set(method.bind(2, {})) == set(method.defaults)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_that_says_so_returns_what_all_inputs_are_where_they_are_equal(name):
+    """Such tensors are copied, so what it says must be true with any parameters."""
+    method = method_named(name)
+    x = torch.randn(1000, generator=torch.Generator().manual_seed(1))
+    count = method.exactly or 3
+    choices: dict[str, list] = {"normalize": [True, False], "density": [0.3], "scale": [0.7], "t": [0.3]}
+    choices |= {"weight": [[0.2, 0.5, 0.9][:count], [0.2, -0.5, 1.9][:count]]}
+    known = [key for key in choices if key in method.defaults]
+    claims = []
+    for values in itertools.product(*(choices[key] for key in known)):
+        given = dict(zip(known, values, strict=True))
+        result = merged(method, x if method.needs_base else None, [x] * count, **given)
+        claims.append(method.returns_equals(method.bind(count, given)))
+        assert torch.allclose(result, x, rtol=1e-5) == claims[-1], given
+    assert any(claims)
+
+
+def test_without_saying_so_a_method_is_always_asked(example):
+    assert not method_named(example).returns_equals({})
 
 
 def test_one_value_stands_for_all_models_and_some_can_be_named(example):
