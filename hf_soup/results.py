@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_soup.merging.record import SoupRecord
-from hf_soup.ranks import on_main_process
+from hf_soup.publishing.pushable import Pushable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MergedModel:
+class MergedModel(Pushable):
     """A finished merge in a local folder, with everything that is known of how it came about."""
 
     path: Path
@@ -30,33 +30,6 @@ class MergedModel:
         from hf_soup.loading import load_model
 
         return load_model(self.path, **kwargs)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool = False,
-        create_pr: bool = False,
-        revision: str | None = None,
-        license: str | None = None,
-        name_private: bool = False,
-        token: str | bool | None = None,
-    ) -> str:
-        """Publishes the folder and returns the URL of the commit or pull request. See `hf_soup.publishing.push`."""
-        from hf_soup.publishing import push
-
-        return on_main_process(
-            lambda: push(
-                self.path,
-                repo_id,
-                private=private,
-                create_pr=create_pr,
-                revision=revision,
-                license=license,
-                name_private=name_private,
-                token=self.token if token is None else token,
-            )
-        )
 
 
 @dataclass(frozen=True)

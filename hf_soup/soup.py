@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from hf_soup.checkpoints import AdapterCheckpoint, ModelRef
-from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.adapter_soup import merge_into_adapter
+from hf_soup.before_work import check_before_work, too_few
+from hf_soup.checkpoints import ModelRef
+from hf_soup.completion import completion
 from hf_soup.errors import InputError
-from hf_soup.merging import Ingredients, Plan, Probe, SoupRecord, make_plan, merge, open_ingredients, probe
+from hf_soup.merging import Ingredients, Plan, Probe, make_plan, merge, open_ingredients, probe
 from hf_soup.merging.device import choose_device
-from hf_soup.merging.output import case_problems, output_problems
 from hf_soup.progress import byte_bar, say
-from hf_soup.ranks import on_main_process, ranks
+from hf_soup.ranks import ranks
 from hf_soup.results import MergedModel, PushedModel
 from hf_soup.sizes import parse_size
 
 if TYPE_CHECKING:
+    from hf_soup.adapters import MadeAdapter
     from hf_soup.evaluation import HeldOut
     from hf_soup.publishing import Target
     from hf_soup.selection import Evidence, Selection
@@ -35,6 +36,7 @@ class Soup:
     >>> soup.merge("linear", weights=[3, 1, 1, 1], out="soup")
 
     A model may be a LoRA adapter of PEFT: it is the base that its adapter_config.json names, with the adapter merged into it.
+    `hf_soup.checkpoints.ModelRef.parse("me/adapter", base="me/other")` reads it over another one.
 
     `base`: the pre-trained model that the others come from, and of which adapters are read. Methods on task vectors need it,
     and then config, tokenizer and processor are copied from it; for the others it is an ancestor to check against, and the
@@ -86,8 +88,10 @@ class Soup:
         out: str | Path | None = None,
         **parameters: Any,
     ) -> Plan:
-        """Returns what a merge would do: sizes, memory, every problem. Reads headers, no weights.
+        """Returns what a merge would do: sizes, memory, every problem. Reads headers, no weights but those of adapters.
 
+        A LoRA adapter on the Hub is downloaded for it, where its own file has at most 512 MiB, and looked through: NaN, never
+        trained, an absurd scale. Its base is not. What is found is in `Plan.doubts`, since `force` can overrule it.
         `weights`: one per model, in the order given, normalised unless `normalize=False`; uniform without. `parameters`:
         of the method, see `hf-soup methods NAME`. Raises InputError when a model cannot be opened.
         """
@@ -103,18 +107,20 @@ class Soup:
             device=choose_device(device),
             out=_place(out) if out is not None else None,
         )
-        return plan.with_problems(self._too_few(plan))
+        return plan.with_problems(too_few(plan))
 
     def probe(self) -> Probe:
         """Downloads the weights and reads a sample: do the models share an ancestor, is one damaged or a copy?"""
         self._fetch()
         return probe(make_plan(self.ingredients), self.ingredients.base)
 
+    @overload
     def merge(
         self,
         method: str = "linear",
         *,
         out: str | Path,
+        as_: Literal["model"] = "model",
         weights: Sequence[float] | None = None,
         dtype: str | None = None,
         shard_size: str | int = "5GB",
@@ -127,16 +133,80 @@ class Soup:
         license: str | None = None,
         publish: bool | str | Target = False,
         **parameters: Any,
-    ) -> MergedModel:
+    ) -> MergedModel: ...
+
+    @overload
+    def merge(
+        self,
+        method: Literal["linear"] = "linear",
+        *,
+        out: str | Path,
+        as_: Literal["concat", "svd"],
+        rank: int | Literal["auto"] | None = None,
+        energy: float | None = None,
+        weights: Sequence[float] | None = None,
+        overwrite: bool = False,
+        force: bool = False,
+        license: str | None = None,
+        publish: bool | str | Target = False,
+        normalize: bool = True,
+    ) -> MadeAdapter: ...
+
+    def merge(
+        self,
+        method: str = "linear",
+        *,
+        out: str | Path,
+        as_: Literal["model", "concat", "svd"] = "model",
+        rank: int | Literal["auto"] | None = None,
+        energy: float | None = None,
+        weights: Sequence[float] | None = None,
+        dtype: str | None = None,
+        shard_size: str | int = "5GB",
+        memory: str | int = "256MiB",
+        device: str = "auto",
+        overwrite: bool = False,
+        fresh: bool = False,
+        digests: bool = False,
+        force: bool = False,
+        license: str | None = None,
+        publish: bool | str | Target = False,
+        **parameters: Any,
+    ) -> MergedModel | MadeAdapter:
         """Writes the combination of the models to `out` and returns it.
 
-        See `plan` for the options that are not named here. `force` goes on where the probe says that the models are
-        unrelated or doubled. `publish=True` checks first that the result can be published (licences); a Hub ID or a
-        `hf_soup.publishing.Target` in its place, that it can be pushed there. `digests=True` records
-        the SHA-256 of local ingredients, which takes longer than the merge. An interrupted merge is kept in `OUT.partial`
-        and gone on with by the same call; `fresh=True` discards it. Raises InputError with all problems before any work,
-        NonFiniteWeights for NaN (then nothing is left behind), SoupError when the work fails.
+        `as_`: a full model; or, of LoRA adapters by the method linear, one adapter: "concat" the exact sum of their updates,
+        "svd" the best one of a `rank` ("auto": that keeps `energy`, 0.99), see `hf_soup.adapters.combine_adapters`.
+        See `plan` for the options that are not named here. `force` goes on where the probe says that the models are unrelated
+        or doubled, or an adapter is damaged or untrained. `publish=True` checks first that the result can be published
+        (licences); a Hub ID or a `hf_soup.publishing.Target`, that it can be pushed there. `digests=True` records the SHA-256
+        of local ingredients, which takes longer than the merge. An interrupted merge is kept in `OUT.partial`: the same call goes
+        on, `fresh=True` discards it. Raises InputError with all problems before any work, NonFiniteWeights, SoupError.
         """
+        if as_ != "model":
+            given = {"dtype": dtype is not None, "shard_size": shard_size != "5GB", "memory": memory != "256MiB"}
+            given |= {"device": device != "auto", "fresh": fresh, "digests": digests, "stream": self.stream}
+            return merge_into_adapter(
+                self._models,
+                self._base,
+                as_,
+                method=method,
+                out=_place(out),
+                weights=weights,
+                rank=rank,
+                energy=energy,
+                overwrite=overwrite,
+                force=force,
+                license=license,
+                publish=publish,
+                token=self.token,
+                revision=self.revision,
+                cache_dir=self.cache_dir,
+                model_options=given,
+                parameters=parameters,
+            )
+        if rank is not None or energy is not None:
+            raise InputError("rank and energy belong to as_='svd'; a full model keeps everything.")
         plan = self.plan(
             method,
             weights=weights,
@@ -147,7 +217,9 @@ class Soup:
             out=out,
             **parameters,
         )
-        self._check_before_work(plan, _place(out), overwrite=overwrite, license=license, publish=publish)
+        check_before_work(
+            plan, _place(out), overwrite=overwrite, force=force, license=license, publish=publish, token=self.token
+        )
         warnings = self._checked_by_probe(plan, force)
         return self._write(
             plan, _place(out), overwrite=overwrite, license=license, warnings=warnings, fresh=fresh, digests=digests
@@ -186,12 +258,12 @@ class Soup:
         plan = self.plan(
             method, weights=weights, dtype=dtype, shard_size=shard_size, memory=memory, device=device, **parameters
         )
-        self._check_before_work(plan, None, license=license, publish=target)
+        check_before_work(plan, None, force=force, license=license, publish=target, token=self.token)
         told = list(plan.warnings)
         work = HubMerge(
             plan,
             target,
-            self._finish(plan, license, told),
+            completion(plan, self.ingredients.base, license, told),
             name_private=name_private,
             license=license,
             token=self.token,
@@ -242,12 +314,14 @@ class Soup:
             raise InputError(f"order='{order}': it is 'score' or 'random'.")
         plan = self.plan(dtype=dtype, shard_size=shard_size, memory=memory, device=device, out=out)
         files = [place for place in (held_out.path, test, *(shifts or {}).values()) if isinstance(place, str | Path)]
-        self._check_before_work(
+        check_before_work(
             plan,
             _place(out),
             overwrite=overwrite,
+            force=force,
             license=license,
             publish=publish,
+            token=self.token,
             data=[Path(file) for file in files],
         )
         sets = checked_data(self.ingredients, held_out, test, shifts)
@@ -300,84 +374,12 @@ class Soup:
         evidence: Evidence | None = None,
     ) -> MergedModel:
         told = [*plan.warnings, *warnings]
-        finish = self._finish(plan, license, told, selection, evidence)
+        finish = completion(plan, self.ingredients.base, license, told, selection, evidence)
         with byte_bar("merging", plan.bytes_to_write // ranks()) as progress:
             record = merge(
                 plan, out, overwrite=overwrite, fresh=fresh, digests=digests, progress=progress, finish=finish
             )
         return MergedModel(out, record, evidence, tuple(dict.fromkeys(told)), self.token)
-
-    def _finish(
-        self,
-        plan: Plan,
-        license: str | None,
-        told: list[str],
-        selection: Selection | None = None,
-        evidence: Evidence | None = None,
-    ) -> Callable[[Path, SoupRecord], None]:
-        """Returns what completes a merge's record and writes its card; warnings go to `told`."""
-        from hf_soup.publishing import common_ancestor, load_card, write_card
-
-        cards = [
-            load_card(model.folder) for model in plan.models
-        ]  # before the work: a Hub that fails costs nothing then
-
-        def finish(folder: Path, record: SoupRecord) -> None:
-            named = [replace(card, name=one.name) for card, one in zip(cards, record.ingredients, strict=True)]
-            record.selection = selection.to_json() if selection else None
-            record.evidence = evidence.to_json() if evidence else None
-            base = self.ingredients.base
-            given = base.ref.repo_id if base is not None and base.ref is not None else None
-            record.ancestor = given or common_ancestor(named)
-            told.extend(write_card(folder, record, named, licence=license))
-
-        return finish
-
-    def _too_few(self, plan: Plan) -> list[str]:
-        """A task vector of one model can be scaled or negated; an average needs two."""
-        if len(self.ingredients.models) > 1 or plan.method.needs_base:
-            return []
-        return [f"Only one ingredient: {self.ingredients.models[0].label}; a soup needs at least two models."]
-
-    def _check_before_work(
-        self,
-        plan: Plan,
-        out: Path | None,
-        *,
-        overwrite: bool = False,
-        license: str | None,
-        publish: bool | str | Target,
-        data: Sequence[Path] = (),
-    ) -> None:
-        """Raises InputError with everything that would stop the merge or its publication later. `out` None: no folder."""
-        from hf_soup.publishing import Target, derive_licence, load_card, room_problems, target_problems
-
-        local = [source.ref.path for source in plan.sources if source.ref is not None and source.ref.path is not None]
-        names = [*(file.name for file in plan.layout.files), *plan.donor_checkpoint.side_files()]
-        problems = list(plan.problems)
-        if out is None:
-            problems += room_problems(plan)
-        else:
-            problems += on_main_process(
-                lambda: [*output_problems(out, overwrite, [*local, *data]), *case_problems(out, names)]
-            )
-        if not isinstance(publish, bool):
-            target = Target(publish) if isinstance(publish, str) else publish
-            problems += on_main_process(lambda: target_problems(target, self.token))
-        if publish or license is not None:
-            try:
-                cards = [load_card(source.folder) for source in self._licensors(plan)]
-                derive_licence(cards, license)
-            except InputError as error:
-                problems += error.problems
-        if problems:
-            raise InputError(problems)
-
-    def _licensors(self, plan: Plan) -> Sequence[StoredCheckpoint]:
-        """Whose weights are in the result; a base that only lends its config and tokenizer is not among them."""
-        models = plan.sources if plan.method.needs_base else plan.models
-        under = dict.fromkeys(model.base for model in models if isinstance(model, AdapterCheckpoint))
-        return list(dict.fromkeys((*models, *under)))
 
     def _checked_by_probe(self, plan: Plan, force: bool) -> tuple[str, ...]:
         self._fetch()

@@ -17,7 +17,10 @@ class _Strict(BaseModel):
 
 
 class BaseName(_Strict):
-    """The model that the adapter is for, as adapter_config.json names it."""
+    """The model that the adapter is for, as adapter_config.json names it.
+
+    `revision`: of a base on the Hub, where the Hub could be asked, the commit SHA; else as the adapters or the user wrote it.
+    """
 
     name: str | None
     revision: str | None = None
@@ -47,10 +50,15 @@ class AdapterRecord(_Strict):
     hf_soup: str
     form: Form
     base: BaseName
+    base_record: IngredientRecord | None = None
+    """The base, where tensors of it went into the result: of every extraction, and of a combination that mixes
+    replaced tensors with it."""
     ingredients: list[IngredientRecord]
     weights: list[float]
     asked_rank: int | None = None
     asked_energy: float | None = None
+    full: bool = False
+    """Of an extraction: whether tensors of one dimension that differ were to be kept in full."""
     modules: dict[str, ModuleRecord]
     replaced: list[str] = []
     """Tensors that take the place of the base's in full."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from hf_soup.adapters.adapter_files import is_saved
+from hf_soup.adapters.base_tensors import BaseTensors
 from hf_soup.adapters.finite import read_finite
 from hf_soup.checkpoints.lora_adapter import LoraAdapter
 from hf_soup.errors import InputError
@@ -16,14 +17,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-ReadBase = Callable[[str], "Tensor"]
-"""Returns a tensor of the base by its name in memory. Raises InputError where there is none."""
 _LEFTOVERS = (".original_module.", ".modules_to_save.")  # PEFT with bias="all" saves copies under these names too
 
 
 def replaced_names(adapters: Sequence[LoraAdapter]) -> list[str]:
     """Every tensor that any adapter replaces, by its name in memory."""
-    return sorted({name for adapter in adapters for name in _replaced(adapter)})
+    return sorted({name for adapter in adapters for name in replacements(adapter)})
 
 
 def needs_base(adapters: Sequence[LoraAdapter], weights: Sequence[float]) -> list[str]:
@@ -33,42 +32,42 @@ def needs_base(adapters: Sequence[LoraAdapter], weights: Sequence[float]) -> lis
 
 def share_of_base(name: str, adapters: Sequence[LoraAdapter], weights: Sequence[float]) -> float:
     """Returns 1 − Σ wᵢ over the adapters that replace a tensor, 0 where that is rounding."""
-    share = 1 - math.fsum(w for adapter, w in zip(adapters, weights, strict=True) if name in _replaced(adapter))
+    share = 1 - math.fsum(w for adapter, w in zip(adapters, weights, strict=True) if name in replacements(adapter))
     return share if abs(share) > 1e-9 else 0.0
 
 
 def mixed_replacements(
-    adapters: Sequence[LoraAdapter], weights: Sequence[float], read_base: ReadBase
+    adapters: Sequence[LoraAdapter], weights: Sequence[float], base: BaseTensors
 ) -> dict[str, Tensor]:
     """Returns Σ wᵢ·replacementᵢ + (1 − Σ wᵢ)·base for every replaced tensor, the sum over the adapters that replace it.
 
-    That is base + Σ wᵢ·(replacementᵢ − base). Summed in float64, in the widest dtype of the replacements. Raises InputError
-    for shapes that differ, all of them at once.
+    That is base + Σ wᵢ·(replacementᵢ − base). Summed in float64, in the widest dtype of the replacements. Shapes are as
+    `fit.misfits` and `fit.base_misfits` find no fault with; raises InputError where the base is needed and has no such tensor.
     """
-    mixed, problems = {}, []
-    for name in replaced_names(adapters):
-        terms = [
-            (adapter.label, read_finite(adapter.tensors, _replaced(adapter)[name]), weight)
-            for adapter, weight in zip(adapters, weights, strict=True)
-            if name in _replaced(adapter)
-        ]
-        dtype = _widest([tensor for _, tensor, _ in terms])
-        if share := share_of_base(name, adapters, weights):
-            terms.append(("the base", read_base(name), share))
-        if shapes := {tuple(tensor.shape) for _, tensor, _ in terms} - {tuple(terms[0][1].shape)}:
-            other = next(label for label, tensor, _ in terms if tuple(tensor.shape) in shapes)
-            problems.append(
-                f"{terms[0][0]}: replaces '{name}' by {list(terms[0][1].shape)}, in {other} it is {list(min(shapes))}; "
-                "were they trained for different tasks?"
+    return {name: _mixed(name, adapters, weights, base) for name in replaced_names(adapters)}
+
+
+def _mixed(name: str, adapters: Sequence[LoraAdapter], weights: Sequence[float], base: BaseTensors) -> Tensor:
+    replacing = [
+        (adapter, weight) for adapter, weight in zip(adapters, weights, strict=True) if name in replacements(adapter)
+    ]
+    tensors = [read_finite(adapter.tensors, replacements(adapter)[name]) for adapter, _ in replacing]
+    terms = [(tensor, weight) for tensor, (_, weight) in zip(tensors, replacing, strict=True)]
+    dtype = _widest(tensors)
+    if share := share_of_base(name, adapters, weights):
+        start = base.read(name, replacing[0][0].config)
+        if start.shape != tensors[0].shape:
+            raise InputError(
+                f"{replacing[0][0].label}: replaces '{name}' by {list(tensors[0].shape)}, in its base it is {list(start.shape)}, and "
+                "weights whose sum is not 1 mix the two; use weights that sum to 1."
             )
-            continue
-        if len(terms) == 1 and terms[0][2] == 1:
-            mixed[name] = terms[0][1]
-        else:
-            mixed[name] = sum(tensor.double() * weight for _, tensor, weight in terms).to(dtype)  # type: ignore[union-attr]
-    if problems:
-        raise InputError(problems)
-    return mixed
+        terms.append((start, share))
+    if len(terms) == 1 and terms[0][1] == 1:
+        return terms[0][0]
+    total = terms[0][0].double() * terms[0][1]
+    for tensor, weight in terms[1:]:
+        total += tensor.double() * weight
+    return total.to(dtype)
 
 
 def saved_modules(adapters: Sequence[LoraAdapter], updated: Mapping[str, object]) -> list[str]:
@@ -86,7 +85,8 @@ def saved_modules(adapters: Sequence[LoraAdapter], updated: Mapping[str, object]
     return list(dict.fromkeys(entries))
 
 
-def _replaced(adapter: LoraAdapter) -> dict[str, str]:
+def replacements(adapter: LoraAdapter) -> dict[str, str]:
+    """Returns the tensors that an adapter replaces, by their names in memory, with their names in its file."""
     return {name: stored for name, stored in adapter.replaced.items() if not any(w in name for w in _LEFTOVERS)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_soup.adapters.adapter_files import WrittenAdapter
@@ -12,21 +12,22 @@ from hf_soup.adapters.card import adapter_card
 from hf_soup.adapters.record import AdapterRecord
 from hf_soup.checkpoints.folder import ModelFolder
 from hf_soup.checkpoints.side_files import side_files
-from hf_soup.errors import InputError
 from hf_soup.merging.output import partial_folder
 from hf_soup.merging.produce import file_record
-from hf_soup.publishing import derive_licence, licence_warning, load_card
+from hf_soup.publishing import IngredientCard, Licence
 from hf_soup.publishing.card_files import marked
 from hf_soup.publishing.ingredient_cards import CARD_NAME
+from hf_soup.publishing.pushable import Pushable
 
 
 @dataclass(frozen=True)
-class MadeAdapter:
+class MadeAdapter(Pushable):
     """A finished adapter in a local folder, with what is recorded of it."""
 
     path: Path
     record: AdapterRecord
     warnings: tuple[str, ...] = ()
+    token: str | bool | None = field(default=None, repr=False)
 
 
 def write_adapter(
@@ -34,25 +35,15 @@ def write_adapter(
     adapter: WrittenAdapter,
     record: AdapterRecord,
     ingredients: Sequence[ModelFolder],
+    cards: Sequence[IngredientCard],
+    licence: Licence | None,
     *,
     overwrite: bool = False,
-    license: str | None = None,
-) -> MadeAdapter:
+) -> None:
     """Writes the adapter to `out` with the card and soup.json. Tokenizer and the like come from the first of `ingredients`.
 
-    Raises InputError for a place that is taken and for a licence that the Hub does not know; SoupError when the disk fails.
+    `cards`: of the ingredients. Completes the record. Raises InputError for a place that is taken, SoupError when the disk fails.
     """
-    cards = [load_card(folder, one.name) for folder, one in zip(ingredients, record.ingredients, strict=True)]
-    warnings: list[str] = []
-    chosen = None
-    try:
-        chosen = derive_licence(cards, license)
-        if warning := licence_warning(cards, chosen):
-            warnings.append(warning)
-    except InputError as error:
-        if license is not None:
-            raise
-        warnings.append(" ".join(error.problems))
     donor = ingredients[0]
     beside = [path for path in side_files(donor) if path != "config.json"]  # with one, it would pass for a full model
     source = donor.fetch(beside)
@@ -63,7 +54,6 @@ def write_adapter(
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / path, folder / path)
         record.outputs = {path: file_record(folder / path) for path in (*names, *beside)}
-        text = adapter_card(record, cards, adapter.config(), chosen)
+        text = adapter_card(record, cards, adapter.config(), licence)
         (folder / CARD_NAME).write_text(marked(text), encoding="utf-8")
         record.write(folder)
-    return MadeAdapter(out, record, tuple(warnings))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hf_soup.cli import options as opt
-from hf_soup.cli.output import print_json, print_warnings, show
+from hf_soup.cli.output import merge_is_kept, print_json, print_warnings, show
 
 if TYPE_CHECKING:
     from hf_soup.adapters import MadeAdapter
+    from hf_soup.results import MergedModel
 
 app = typer.Typer(help="Combine LoRA adapters into one, or make one of a full fine-tune.", no_args_is_help=True)
 
@@ -25,7 +25,9 @@ Energy = Annotated[
 def combine(
     adapters: Annotated[
         list[str],
-        typer.Argument(help="user/adapter, name@revision, name:adapter_name, or a folder.", show_default=False),
+        typer.Argument(
+            help="user/adapter, name@revision, name:adapter_name, name:checkpoint-*, or a folder.", show_default=False
+        ),
     ],
     out: opt.Out,
     form: Annotated[
@@ -46,38 +48,44 @@ def combine(
         str | None, typer.Option("--base", help="The base model, where the adapters name none or different ones.")
     ] = None,
     overwrite: opt.Overwrite = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on with adapters that were not trained or scale absurdly.")
+    ] = False,
+    push: opt.Push = None,
+    private: opt.Private = False,
     license: opt.License = None,
+    name_private: opt.NamePrivate = False,
     as_json: opt.Json = False,
 ) -> None:
     """Combine adapters of one base: the weighted sum of their updates."""
-    from hf_soup.adapters import combine_adapters
     from hf_soup.errors import InputError
+    from hf_soup.publishing import Target
+    from hf_soup.soup import Soup
 
+    shared: dict[str, Any] = {
+        "out": out,
+        "weights": opt.weights_of(weights),
+        "overwrite": overwrite,
+        "force": force,
+        "license": license,
+        "publish": Target(push, private) if push is not None else False,
+        **({} if normalize else {"normalize": False}),
+    }
+    soup = Soup(adapters, base=base)
     if form == "model":
         if rank is not None or energy is not None:
             raise InputError("--rank and --energy belong to --as svd; a full model keeps everything.")
-        _combine_into_model(adapters, out, opt.weights_of(weights), normalize, base, overwrite, license, as_json)
+        _finish(soup.merge("linear", **shared), push, private, license, name_private, as_json)
         return
     if form not in ("concat", "svd"):
         raise InputError(f"--as {form}: is model, concat or svd.")
-    made = combine_adapters(
-        adapters,
-        opt.weights_of(weights),
-        out=out,
-        as_="svd" if form == "svd" else "concat",
-        rank=_rank(rank),
-        energy=energy,
-        normalize=normalize,
-        base=base,
-        overwrite=overwrite,
-        license=license,
-    )
-    _print(made, as_json)
+    made = soup.merge("linear", as_="svd" if form == "svd" else "concat", rank=_rank(rank), energy=energy, **shared)
+    _finish(made, push, private, license, name_private, as_json)
 
 
 @app.command()
 def extract(
-    model: Annotated[str, typer.Argument(help="The full fine-tune.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="The full fine-tune, or an adapter (a DoRA).", show_default=False)],
     out: opt.Out,
     base: Annotated[str, typer.Option("--base", help="The model that it was fine-tuned from.", show_default=False)],
     rank: Annotated[int | None, typer.Option("--rank", help="Rank of every update.", show_default=False)] = None,
@@ -86,39 +94,71 @@ def extract(
         bool, typer.Option("--full", help="Keep norms and biases that differ in full (modules_to_save).")
     ] = False,
     overwrite: opt.Overwrite = False,
+    push: opt.Push = None,
+    private: opt.Private = False,
     license: opt.License = None,
+    name_private: opt.NamePrivate = False,
     as_json: opt.Json = False,
 ) -> None:
     """Make a LoRA of a full fine-tune and its base, and say what is lost."""
     from hf_soup.adapters import extract_adapter
+    from hf_soup.publishing import Target
 
+    publish: bool | Target = Target(push, private) if push is not None else False
     made = extract_adapter(
-        model, base, out=out, rank=rank, energy=energy, full=full, overwrite=overwrite, license=license
+        model,
+        base,
+        out=out,
+        rank=rank,
+        energy=energy,
+        full=full,
+        overwrite=overwrite,
+        license=license,
+        publish=publish,
     )
-    _print(made, as_json)
+    _finish(made, push, private, license, name_private, as_json)
 
 
-def _combine_into_model(
-    adapters: list[str],
-    out: Path,
-    weights: list[float] | None,
-    normalize: bool,
-    base: str | None,
-    overwrite: bool,
+def _finish(
+    made: MadeAdapter | MergedModel,
+    push: str | None,
+    private: bool,
     license: str | None,
+    name_private: bool,
     as_json: bool,
 ) -> None:
-    from hf_soup.soup import Soup
+    """Publishes the result where that is asked for, and prints what was made."""
+    from hf_soup.results import MergedModel
 
-    parameters: dict[str, Any] = {} if normalize else {"normalize": False}
-    merged = Soup(adapters, base=base).merge(
-        "linear", weights=weights, out=out, overwrite=overwrite, license=license, **parameters
-    )
-    print_warnings(merged.warnings)
+    print_warnings(made.warnings)
+    url = None
+    if push is not None:
+        with merge_is_kept(made.path, push):
+            url = made.push_to_hub(push, private=private, license=license, name_private=name_private)
     if as_json:
-        print_json({"path": str(merged.path), "recipe": merged.recipe.model_dump()})
+        document = {"path": str(made.path), "url": url}
+        if isinstance(made, MergedModel):
+            print_json({**document, "recipe": made.recipe.model_dump()})
+        else:
+            print_json({**document, "energy": made.record.energy, "recipe": made.record.model_dump()})
+        return
+    if isinstance(made, MergedModel):
+        show(f"Written: {made.path}")
     else:
-        show(f"Written: {merged.path}")
+        _show_adapter(made)
+    if url:
+        show(f"Published: {url}\nVerify it: hf-soup verify {push}")
+
+
+def _show_adapter(made: MadeAdapter) -> None:
+    record = made.record
+    if record.form != "concat":
+        width = max(map(len, record.modules))
+        for name, module in record.modules.items():
+            error = "" if module.error is None else f"  error {module.error:.3g} of {module.norm:.3g}"
+            show(f"{name:<{width}}  rank {module.rank:>4}  energy {module.energy:7.2%}{error}")
+    kept = "exact" if record.form == "concat" else f"{record.energy:.2%} of the energy kept"
+    show(f"Written: {made.path} ({len(record.modules)} modules, {kept})")
 
 
 def _rank(text: str | None) -> int | Literal["auto"] | None:
@@ -131,18 +171,3 @@ def _rank(text: str | None) -> int | Literal["auto"] | None:
     if not text.isdecimal():
         raise InputError(f"--rank {text}: write a whole number, or auto.")
     return int(text)
-
-
-def _print(made: MadeAdapter, as_json: bool) -> None:
-    print_warnings(made.warnings)
-    record = made.record
-    if as_json:
-        print_json({"path": str(made.path), "energy": record.energy, "recipe": record.model_dump()})
-        return
-    if record.form != "concat":
-        width = max(map(len, record.modules))
-        for name, module in record.modules.items():
-            error = "" if module.error is None else f"  error {module.error:.3g} of {module.norm:.3g}"
-            show(f"{name:<{width}}  rank {module.rank:>4}  energy {module.energy:7.2%}{error}")
-    kept = "exact" if record.form == "concat" else f"{record.energy:.2%} of the energy kept"
-    show(f"Written: {made.path} ({len(record.modules)} modules, {kept})")

@@ -1,4 +1,4 @@
-"""hf-soup push: publish a merged model."""
+"""hf-soup push: publish a merged model or an adapter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def command(
     name_private: opt.NamePrivate = False,
     as_json: opt.Json = False,
 ) -> None:
-    """Publish a merged model with its card and its recipe."""
+    """Publish a merged model, or an adapter that was made here, with its card and its recipe."""
     from hf_soup.publishing import push
 
     url = push(

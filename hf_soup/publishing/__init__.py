@@ -1,7 +1,8 @@
-"""PUBLISH: a merge's folder becomes a repository on the Hub that says what it is, and that anybody can check.
+"""PUBLISH: a result's folder becomes a repository on the Hub that says what it is, and that anybody can check.
 
 In: a folder with weights and soup.json. Out: a model card, a commit or pull request, and the verdict of `verify`, which
-derives the weights again from the pinned ingredients instead of trusting digests.
+derives the weights again from the pinned ingredients instead of trusting digests. What other rooms make, adapters for
+instance, is published and verified by the same two functions: see `kinds`.
 May import: `checkpoints`, `methods`, `merging`, `selection` (how figures are shown), `errors`, `progress`. Importing this room imports neither torch,
 huggingface_hub nor matplotlib.
 """

@@ -30,18 +30,20 @@ def write_card(
     cards: Sequence[IngredientCard],
     *,
     licence: str | Licence | None = None,
+    bases: Sequence[IngredientCard] = (),
 ) -> list[str]:
     """Writes README.md, and the picture of the selection where there was one, into a merge's folder.
 
-    `cards`: of the recorded ingredients, in that order. The card is for this disk: private ingredients are named, `push`
+    `cards`: of the recorded ingredients, in that order; `bases`: of other models whose weights are in the result, which have
+    a say in its licence. The card is for this disk: private ingredients are named, `push`
     renders it anew for its destination. Licences that differ are no obstacle yet; returns warnings. Raises InputError
     for a given licence that the Hub does not know.
     """
     warnings = []
     chosen = None
     try:
-        chosen = derive_licence(cards, licence)
-        warning = licence_warning(cards, chosen)
+        chosen = derive_licence([*cards, *bases], licence)
+        warning = licence_warning([*cards, *bases], chosen)
     except InputError as error:
         if licence is not None:
             raise

@@ -35,26 +35,27 @@ def without_names(record: SoupRecord, hidden: frozenset[str]) -> SoupRecord:
             replacements.setdefault(name, alias)
             replacements.setdefault(repo_id, alias)
     rename = _renamer(replacements)
-
-    def masked(ingredient: IngredientRecord) -> IngredientRecord:
-        if ingredient.adapter_of is not None:
-            ingredient = ingredient.model_copy(update={"adapter_of": masked(ingredient.adapter_of)})
-        if ingredient.repo_id not in hidden:
-            return ingredient
-        nowhere = {"name": _alias(ingredient.fingerprint), "repo_id": None, "revision": None, "subfolder": None}
-        return ingredient.model_copy(update=nowhere)
-
     # A public ingredient's card names the ancestor for everybody to read; one that only private cards name stays unnamed.
     public = any(ingredient.repo_id not in hidden for ingredient in record.ingredients)
     return record.model_copy(
         update={
             "ancestor": record.ancestor if public and record.ancestor not in hidden else None,
-            "ingredients": [masked(ingredient) for ingredient in record.ingredients],
-            "base": masked(record.base) if record.base is not None else None,
+            "ingredients": [masked(ingredient, hidden) for ingredient in record.ingredients],
+            "base": masked(record.base, hidden) if record.base is not None else None,
             "selection": _everywhere(_without_places(record.selection, hidden), rename),
             "evidence": _everywhere(record.evidence, rename),
         }
     )
+
+
+def masked(ingredient: IngredientRecord, hidden: frozenset[str]) -> IngredientRecord:
+    """Returns what may be published of one ingredient, and of the base that it adapts."""
+    if ingredient.adapter_of is not None:
+        ingredient = ingredient.model_copy(update={"adapter_of": masked(ingredient.adapter_of, hidden)})
+    if ingredient.repo_id not in hidden:
+        return ingredient
+    nowhere = {"name": _alias(ingredient.fingerprint), "repo_id": None, "revision": None, "subfolder": None}
+    return ingredient.model_copy(update=nowhere)
 
 
 def is_hidden(ingredient: IngredientRecord) -> bool:

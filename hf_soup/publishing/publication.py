@@ -1,4 +1,4 @@
-"""The files of a merge as they will stand at their destination, made in memory: the local folder stays as it is."""
+"""The files of a result as they will stand at their destination, made in memory: the local folder stays as it is."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from hf_soup.errors import InputError
 from hf_soup.merging.checksums import root_of
-from hf_soup.merging.record import RECORD_NAME, FileRecord, SoupRecord
-from hf_soup.publishing.card_files import card_files, is_generated, read_config, with_licence
+from hf_soup.merging.record import RECORD_NAME, FileRecord, IngredientRecord
+from hf_soup.publishing.card_files import is_generated, with_licence
 from hf_soup.publishing.front_matter import split_front_matter
 from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard, parse_card
 from hf_soup.publishing.leak_scan import content_leaks, is_binary
 from hf_soup.publishing.licences import derive_licence, licence_warning
-from hf_soup.publishing.private_names import without_names
+from hf_soup.publishing.publishable import Publishable
 
 _LEFT_OUT = {"__pycache__"}
 
@@ -28,18 +28,8 @@ class Publication:
     warnings: tuple[str, ...]
 
 
-def read_merge(folder: Path) -> SoupRecord:
-    """Returns the record of a folder that a merge wrote. Raises InputError for any other folder."""
-    if not folder.is_dir():
-        raise InputError(f"The folder '{folder}' does not exist.")
-    if not (folder / RECORD_NAME).is_file():
-        raise InputError(f"The folder '{folder}' has no {RECORD_NAME}; push publishes what hf-soup has merged.")
-    return SoupRecord.read(folder / RECORD_NAME)
-
-
 def prepare_publication(
-    folder: Path,
-    record: SoupRecord,
+    made: Publishable,
     cards: Sequence[IngredientCard],
     repo_id: str,
     *,
@@ -50,11 +40,13 @@ def prepare_publication(
 ) -> Publication:
     """Returns what will be uploaded. `private`: Hub IDs that must not be named. `uploaded`: weight files that are not.
 
-    `cards`: of the recorded ingredients in their order, then of a base that takes part in the arithmetic and of
-    the base of adapters. A card that
-    somebody edited is kept, a generated one is rendered for the destination. Raises InputError with every problem:
-    licences, files that are not as they were merged, and whatever must not leave this machine.
+    `cards`: of `made.licensors()`, in their order. A card that somebody edited is kept, a generated one is rendered for
+    the destination. Raises InputError with every problem: licences, files that are not as they were made, and whatever
+    must not leave this machine.
     """
+    if problems := made.problems(private):
+        raise InputError(problems)
+    folder = made.folder
     existing = _text(folder / CARD_NAME)
     edited = existing is not None and not is_generated(existing)
     before = parse_card(split_front_matter(existing)[0] if existing else {}, CARD_NAME)
@@ -62,14 +54,14 @@ def prepare_publication(
     warning = licence_warning(cards, chosen)
     contents: dict[str, bytes | Path] = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     contents = {path: content for path, content in contents.items() if path not in uploaded}
-    record, problems = _as_it_is_now(folder, record, contents, uploaded)
-    contents[RECORD_NAME] = (without_names(record, private).model_dump_json(indent=2) + "\n").encode()
+    made, problems = _as_it_is_now(made, contents, uploaded)
+    contents[RECORD_NAME] = (made.record_for(private).model_dump_json(indent=2) + "\n").encode()
     if edited and existing is not None:
         text = with_licence(existing, chosen) if licence is not None and chosen is not None else existing
         contents[CARD_NAME] = text.encode()
     else:
-        known = _with_local_facts(record, cards[: len(record.ingredients)], before, bool(private))
-        contents |= card_files(record, known, read_config(folder), chosen, repo_id, private)
+        known = _with_local_facts(made.ingredients, cards, before, bool(private))
+        contents |= made.card_files(known, chosen, repo_id, private)
     texts = {path: _bytes(content) for path, content in contents.items() if not is_binary(path)}
     problems += content_leaks(texts, folder, token=token, private=private)
     if problems:
@@ -78,26 +70,26 @@ def prepare_publication(
 
 
 def _as_it_is_now(
-    folder: Path, record: SoupRecord, contents: dict[str, bytes | Path], uploaded: Collection[str]
-) -> tuple[SoupRecord, list[str]]:
-    """Weights must be what the merge wrote; side files may have been edited, and the record then says so."""
-    outputs, problems = {}, []
-    for path, recorded in record.outputs.items():
+    made: Publishable, contents: dict[str, bytes | Path], uploaded: Collection[str]
+) -> tuple[Publishable, list[str]]:
+    """Weights must be what was made; side files may have been edited, and the record then says so."""
+    folder, outputs, problems = made.folder, {}, []
+    for path, recorded in made.outputs.items():
         if path in uploaded:
             outputs[path] = recorded
             continue
-        is_weights = path.endswith((".safetensors", ".safetensors.index.json"))
+        fixed = made.is_fixed(path)
         if path not in contents:
-            if is_weights:
-                problems.append(f"{path} of {folder.name}: is missing; merge again.")
+            if fixed:
+                problems.append(f"{path} of {folder.name}: is missing; {made.again}.")
             continue
         found = _file_record(folder / path)
-        if is_weights and not _is_what_was_written(folder / path, found, recorded):
+        if fixed and not _is_what_was_written(folder / path, found, recorded):
             problems.append(
-                f"{path} of {folder.name}: was changed after the merge, {RECORD_NAME} says otherwise; merge again."
+                f"{path} of {folder.name}: was changed after it was made, {RECORD_NAME} says otherwise; {made.again}."
             )
-        outputs[path] = found.model_copy(update={"root": recorded.root if is_weights else None})
-    return record.model_copy(update={"outputs": outputs}), problems
+        outputs[path] = found.model_copy(update={"root": recorded.root if fixed else None})
+    return made.with_outputs(outputs), problems
 
 
 def _is_what_was_written(path: Path, found: FileRecord, recorded: FileRecord) -> bool:
@@ -107,16 +99,16 @@ def _is_what_was_written(path: Path, found: FileRecord, recorded: FileRecord) ->
 
 
 def _with_local_facts(
-    record: SoupRecord, cards: Sequence[IngredientCard], before: IngredientCard, hiding: bool
+    ingredients: Sequence[IngredientRecord], cards: Sequence[IngredientCard], before: IngredientCard, hiding: bool
 ) -> list[IngredientCard]:
-    """A local ingredient's card is not at hand any more; what it said is in the card that the merge wrote."""
+    """A local ingredient's card is not at hand any more; what it said is in the card that was written with the result."""
     # That card was for this disk, so its data sets may be those of a model that is to stay private.
     remembered = replace(
         before, licence=None, base_models=(), library_name=None, datasets=() if hiding else before.datasets
     )
     return [
         replace(remembered, name=card.name) if ingredient.repo_id is None else card
-        for card, ingredient in zip(cards, record.ingredients, strict=True)
+        for card, ingredient in zip(cards, ingredients, strict=False)  # behind them stand bases
     ]
 
 

@@ -1,4 +1,4 @@
-"""Publishing a merge: every check first, then the uploads, then one commit."""
+"""Publishing a result: every check first, then the uploads, then one commit."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_soup.merging.record import IngredientRecord, SoupRecord
+from hf_soup.merging.record import IngredientRecord
 from hf_soup.progress import say
 from hf_soup.publishing.destination import Destination, commit, look_at, prepare
 from hf_soup.publishing.ingredient_cards import load_cards
+from hf_soup.publishing.kinds import open_publishable
 from hf_soup.publishing.patience import patiently
-from hf_soup.publishing.private_names import named_repositories
-from hf_soup.publishing.publication import Publication, prepare_publication, read_merge
+from hf_soup.publishing.publication import Publication, prepare_publication
 from hf_soup.publishing.push_errors import push_errors
 from hf_soup.publishing.target import Target
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
-
-_MESSAGE = "Upload a model soup made with hf-soup"
 
 Warn = Callable[[str], None]
 
@@ -46,7 +44,7 @@ def push(
     cache_dir: str | Path | None = None,
     warn: Warn = say,
 ) -> str:
-    """Publishes a merge's folder as one commit (or pull request) and returns its address.
+    """Publishes the folder of a merge or of an adapter as one commit (or pull request) and returns its address.
 
     `private`: of a repository that is made now; an existing one stays what it is. `revision`: a branch, made if need be.
     `name_private`: name private ingredients in a public repository; without it digests stand in their place, in the card
@@ -56,7 +54,7 @@ def push(
     The folder stays as it is; its card is rendered for the destination unless somebody edited it. Interrupted, the same
     call goes on: content that has arrived is not sent again, and until the commit nothing of it can be seen.
     Raises InputError, before anything is sent, for licences that differ, for tokens, paths or private names in a file,
-    for weights that are not the merged ones; HubError when the Hub fails.
+    for weights that are not those that were made; HubError when the Hub fails.
     """
     target = Target(repo_id, private, create_pr, revision)
     prepared = prepare_push(
@@ -72,6 +70,7 @@ class PreparedPush:
     target: Target
     place: Destination
     publication: Publication
+    message: str
 
     def send(
         self,
@@ -85,7 +84,7 @@ class PreparedPush:
             return commit(
                 prepare(self.place),
                 self.publication.contents,
-                commit_message or _MESSAGE,
+                commit_message or self.message,
                 self.target.create_pr,
                 warn,
                 uploaded,
@@ -110,11 +109,11 @@ def prepare_push(
     """
     from huggingface_hub import HfApi
 
-    record = read_merge(folder)
+    made = open_publishable(folder)
     api = HfApi(token=token)
     with push_errors(target.repo_id):
         place = look_at(api, target.repo_id, target.revision, target.private)
-    visibility = _visibility(api, named_repositories(record))
+    visibility = _visibility(api, made.repositories())
     hidden = frozenset(repo_id for repo_id, seen in visibility.items() if seen is not Visibility.PUBLIC)
     must_hide = hidden if not name_private and not place.private else frozenset()
     if must_hide:
@@ -122,14 +121,14 @@ def prepare_push(
             f"{', '.join(sorted(must_hide))}: private, or not to be seen with this token; the public card and soup.json "
             "give their digests instead of their names (--name-private names them)."
         )
-    readable = [_unless_unseen(one, visibility) for one in _licensors(record)]
+    readable = [_unless_unseen(one, visibility) for one in made.licensors()]
     cards = load_cards(readable, token=token, cache_dir=cache_dir)
     publication = prepare_publication(
-        folder, record, cards, place.repo_id, licence=license, private=must_hide, token=token, uploaded=uploaded
+        made, cards, place.repo_id, licence=license, private=must_hide, token=token, uploaded=uploaded
     )
     for warning in publication.warnings:
         warn(warning)
-    return PreparedPush(target, place, publication)
+    return PreparedPush(target, place, publication, made.message)
 
 
 def _visibility(api: HfApi, repo_ids: Sequence[str]) -> dict[str, Visibility]:
@@ -145,16 +144,6 @@ def _visibility(api: HfApi, repo_ids: Sequence[str]) -> dict[str, Visibility]:
         return Visibility.PRIVATE if info.private else Visibility.PUBLIC
 
     return {repo_id: look(repo_id) for repo_id in repo_ids}
-
-
-def _licensors(record: SoupRecord) -> list[IngredientRecord]:
-    """Whose weights are in the result: the ingredients, a base that the method computes with, and the base of adapters."""
-    from hf_soup.methods import method_named
-
-    with_base = record.base is not None and method_named(record.method).needs_base
-    models = [*record.ingredients, *([record.base] if record.base is not None and with_base else [])]
-    under = {base.fingerprint: base for model in models if (base := model.adapter_of) is not None}
-    return [*models, *under.values()]
 
 
 def _unless_unseen(ingredient: IngredientRecord, visibility: dict[str, Visibility]) -> IngredientRecord:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, PinnedRef, open_checkpoint
-from hf_soup.checkpoints.reference import _checked_subfolder
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 from hf_soup.merging.record import IngredientRecord, SoupRecord
+from hf_soup.publishing.places import Places
 from hf_soup.publishing.side_comparison import sha256_of
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -39,39 +36,32 @@ class RecordedModels:
                 yield one.adapter_of, model.base
 
 
-def open_recorded(
-    record: SoupRecord,
-    given: Mapping[str, str | Path],
-    *,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-) -> RecordedModels:
-    """Opens every recorded model at its commit, or where `given` says.
+def open_recorded(record: SoupRecord, places: Places) -> RecordedModels:
+    """Opens every recorded model at its commit, or where `places` says.
 
     Raises InputError that lists all models which are neither pinned nor given, or that cannot be opened.
     """
     recorded = _recorded(record)
-    problems = _problems(record, recorded, given)
+    problems = _problems(record, recorded, places)
     if problems:
         raise InputError(problems)
     opened: list[StoredCheckpoint] = []
-    places: dict[str | Path | PinnedRef, AdapterBases] = {}
+    bases: dict[str | Path | PinnedRef, AdapterBases] = {}
 
     def bases_of(one: IngredientRecord) -> AdapterBases | None:
         """The recorded base of an adapter, whatever the adapter's config says now; opened once."""
         if one.adapter_of is None:
             return None
-        place = given.get(one.adapter_of.name) or one.adapter_of.pinned()
-        assert place is not None
-        if place not in places:
-            places[place] = AdapterBases(open_checkpoint(place, token=token, cache_dir=cache_dir))
-        return places[place]
+        place = places.of(one.adapter_of)
+        if place not in bases:
+            bases[place] = AdapterBases(open_checkpoint(place, token=places.token, cache_dir=places.cache_dir))
+        return bases[place]
 
     for one in recorded:
-        place = given.get(one.name) or one.pinned()
-        assert place is not None
         try:
-            model = open_checkpoint(place, token=token, cache_dir=cache_dir, bases=bases_of(one))
+            model = open_checkpoint(
+                places.of(one), token=places.token, cache_dir=places.cache_dir, bases=bases_of(one)
+            )
         except InputError as error:
             problems += error.problems
             continue
@@ -86,9 +76,9 @@ def open_recorded(
     return RecordedModels(tuple(opened[:-1]), opened[-1])
 
 
-def digest_contradictions(record: SoupRecord, models: RecordedModels) -> Iterator[str]:
-    """Yields a sentence for each file of a model whose size or digest is not the recorded one."""
-    for one, model in models.records(record):
+def digest_contradictions(models: Iterable[tuple[IngredientRecord, StoredCheckpoint]]) -> Iterator[str]:
+    """Yields a sentence for each file of a model whose size or digest is not the one that is recorded of it."""
+    for one, model in models:
         found = {file.path: file for file in model.weight_files()}
         if set(found) != set(one.files):
             yield (
@@ -111,29 +101,9 @@ def _recorded(record: SoupRecord) -> list[IngredientRecord]:
     return [*record.ingredients, *([record.base] if record.base is not None else [])]
 
 
-def _problems(record: SoupRecord, recorded: list[IngredientRecord], given: Mapping[str, str | Path]) -> list[str]:
-    recorded = [*recorded, *(one.adapter_of for one in recorded if one.adapter_of is not None)]
-    names = list(dict.fromkeys(one.name for one in recorded))
-    problems = [
-        f"soup.json names no ingredient '{name}'; it names: {', '.join(names)}." for name in given if name not in names
-    ]
-    for one in recorded:
-        if one.name in given:
-            continue
-        if one.repo_id is None:
-            problems.append(
-                f"The ingredient '{one.name}' is not on the Hub, or its name is withheld; say where it is with "
-                f"--ingredient '{one.name}=DIR' (a folder, or REPO@COMMIT)."
-            )
-        elif not _COMMIT.fullmatch(one.revision or ""):
-            problems.append(
-                f"soup.json does not pin {one.name} to a commit ('{one.revision}'), so what it was made of is not known."
-            )
-        else:
-            try:
-                _checked_subfolder(one.subfolder, one.name)
-            except InputError as error:
-                problems += [f"soup.json: {problem}" for problem in error.problems]
+def _problems(record: SoupRecord, recorded: list[IngredientRecord], places: Places) -> list[str]:
+    bases = [one.adapter_of for one in recorded if one.adapter_of is not None]
+    problems = list(places.problems([*recorded, *bases]))
     if (record.donor is None and record.base is None) or not 0 <= (record.donor or 0) < len(record.ingredients):
         problems.append("soup.json does not say from which model config and tokenizer were taken; it is not complete.")
     return problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,9 @@ def compare_layout(published: StoredCheckpoint, derived: Checkpoint, record: Sou
     ]
 
 
-def compare_digests(published: ModelFolder, record: SoupRecord) -> Iterator[FileVerdict]:
-    """Yields the files whose size or digest is not the one in soup.json."""
-    for path, recorded in sorted(record.outputs.items()):
+def compare_digests(published: ModelFolder, outputs: Mapping[str, FileRecord]) -> Iterator[FileVerdict]:
+    """Yields the files whose size or digest is not the one in soup.json. `outputs`: what it lists, by path."""
+    for path, recorded in sorted(outputs.items()):
         found = published.files.get(path)
         if found is None:
             yield FileVerdict(path, "is missing, soup.json lists it", True)

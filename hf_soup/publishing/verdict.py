@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 _SHOWN = 10
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a progress bar of that title and number of bytes, and yields the function that advances it."""
 
 
 class Verdict(StrEnum):
     IDENTICAL = "identical"
+    EQUAL = "equal within rounding"
+    """Other bytes that stand for the same update of a module, see `Verification.tolerance`."""
     ROUNDING = "within one rounding"
     DIFFERENT = "different"
 
@@ -40,7 +45,10 @@ class FileVerdict:
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of `verify`. `contradictions`: what soup.json, the card and the Hub say differently of one thing."""
+    """The result of `verify`. `contradictions`: what soup.json, the card and the Hub say differently of one thing.
+
+    `tolerance`: how far the updates of an adapter's modules may be apart and count as equal; "" where bytes are compared.
+    """
 
     target: str
     ingredients: tuple[str, ...]
@@ -48,12 +56,14 @@ class Verification:
     tensors: tuple[TensorVerdict, ...]
     files: tuple[FileVerdict, ...]
     contradictions: tuple[str, ...]
+    tolerance: str = ""
 
     @property
     def weights(self) -> Verdict:
         """The verdict on the tensors alone."""
         found = {tensor.verdict for tensor in self.tensors}
-        return next((one for one in (Verdict.DIFFERENT, Verdict.ROUNDING) if one in found), Verdict.IDENTICAL)
+        worst_first = (Verdict.DIFFERENT, Verdict.ROUNDING, Verdict.EQUAL)
+        return next((one for one in worst_first if one in found), Verdict.IDENTICAL)
 
     @property
     def verdict(self) -> Verdict:
@@ -76,6 +86,7 @@ class Verification:
             "verdict": self.verdict,
             "exit_code": self.exit_code,
             "device": self.device,
+            "tolerance": self.tolerance,
             "ingredients": list(self.ingredients),
             "weights": {"verdict": self.weights, "tensors": counts},
             "tensors": [_as_json(tensor) for tensor in self.tensors if tensor.verdict is not Verdict.IDENTICAL],
@@ -89,6 +100,7 @@ class Verification:
     def _lines(self) -> Iterator[str]:
         heads = {
             Verdict.IDENTICAL: "is what its card says: every byte of the weights follows from the ingredients.",
+            Verdict.EQUAL: f"is what its card says, equal within rounding: {self.tolerance}.",
             Verdict.ROUNDING: f"is what its card says, within one rounding: it was made on {self.device}.",
             Verdict.DIFFERENT: "is NOT what its card says.",
         }

@@ -361,7 +361,7 @@ def test_weights_that_were_changed_after_the_merge_are_refused(soup, api):
     tensors["classifier.bias"] += 1
     save_file(tensors, soup / "model.safetensors", metadata={"format": "pt"})
     repo = unique("soup")
-    with pytest.raises(InputError, match=r"model\.safetensors of soup: was changed after the merge"):
+    with pytest.raises(InputError, match=r"model\.safetensors of soup: was changed after it was made"):
         push(soup, repo)
     assert not api.repo_exists(repo)
 
