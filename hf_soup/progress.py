@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,6 +61,66 @@ def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(title, total=total)
         yield lambda nbytes: progress.update(task, advance=nbytes)
+
+
+@contextmanager
+def step_bars(title: str, totals: Mapping[str, int]) -> Iterator[Callable[..., None]]:
+    """Shows a bar for each name, in steps, with the time left; yields `advance(name, steps, cost=None)`, whose dollars add up.
+
+    To programs: `{"event": "progress", "phase": title, "name": …, "done": …, "total": …, "cost": …, "seconds_left": …}`.
+    """
+    if _AUDIENCE.programs and is_main_process():
+        yield _StepEvents(title, totals).advance
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[cost]}"),
+        TimeRemainingColumn(),
+    )
+    shown = sys.stderr.isatty() and is_main_process()
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
+        tasks = {name: progress.add_task(name, total=total, cost="") for name, total in totals.items()}
+        costs = dict.fromkeys(totals, 0.0)
+
+        def advance(name: str, steps: int, cost: float | None = None) -> None:
+            costs[name] += cost or 0.0
+            progress.update(tasks[name], advance=steps, cost=f"${costs[name]:.4f}" if costs[name] else "")
+
+        yield advance
+
+
+class _StepEvents:
+    """Tells each name at most every half second, and when it is complete."""
+
+    def __init__(self, title: str, totals: Mapping[str, int]) -> None:
+        self._title, self._totals = title, totals
+        self._done = dict.fromkeys(totals, 0)
+        self._costs = dict.fromkeys(totals, 0.0)
+        self._start = time.monotonic()
+        self._told = dict.fromkeys(totals, self._start)
+
+    def advance(self, name: str, steps: int, cost: float | None = None) -> None:
+        self._done[name] += steps
+        self._costs[name] += cost or 0.0
+        done, total, now = self._done[name], self._totals[name], time.monotonic()
+        if now - self._told[name] < _SECONDS_BETWEEN_EVENTS and not (steps and done == total):
+            return
+        self._told[name] = now
+        left = round((now - self._start) / done * (total - done), 1) if done else None
+        _print_event(
+            event="progress",
+            phase=self._title,
+            name=name,
+            done=done,
+            total=total,
+            cost=round(self._costs[name], 6),
+            seconds_left=left,
+        )
 
 
 def phase(name: str) -> None:

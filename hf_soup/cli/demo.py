@@ -13,7 +13,7 @@ def command(
         Path | None, typer.Option("--folder", help="Where the demo works; the cache by default.")
     ] = None,
 ) -> None:
-    """Fine-tune five small models, publish them on a loopback Hub, and make, publish and verify their soup."""
+    """Fine-tune small models and LoRA adapters, publish them on a loopback Hub, and make, publish and verify their soups."""
     from hf_soup.demo import run_demo
 
     run_demo(folder)

@@ -12,10 +12,14 @@ from hf_soup.errors import InputError
 from hf_soup.sizes import format_size
 
 USER = "tester"  # of the loopback Hub
+BASE_REPO = f"{USER}/words-base"
 SOUP_REPO = f"{USER}/words-soup"
+ADAPTER_REPO = f"{USER}/words-lora-soup"
+MIXED_REPO = f"{USER}/words-mixed-soup"
 
-# Measured: five fine-tunes and two soups of 91 MB each, all but one of them also in the Hub, and again in the client's cache.
-_BYTES_NEEDED = 2_000_000_000
+# Five fine-tunes, their start and three soups of 91 MB each, all but one of them also in the Hub, and again in the client's
+# cache; the adapters are small beside them.
+_BYTES_NEEDED = 2_500_000_000
 
 # What would send the client elsewhere or nowhere.
 _NOT_FOR_THE_CHILD = (
@@ -63,6 +67,18 @@ class Places:
     @property
     def greedy(self) -> Path:
         return self.folder / "greedy-soup"
+
+    @property
+    def exact_adapter(self) -> Path:
+        return self.folder / "exact-adapter"
+
+    @property
+    def small_adapter(self) -> Path:
+        return self.folder / "small-adapter"
+
+    @property
+    def mixed(self) -> Path:
+        return self.folder / "mixed-soup"
 
     @property
     def outcome(self) -> Path:

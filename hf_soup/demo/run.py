@@ -29,7 +29,7 @@ def run_demo(folder: Path | None = None, console: Console | None = None) -> dict
 
     Args:
         folder: for the words, the Hub's repositories and the soups; without it a folder in the cache of Hugging Face
-            tools. The five fine-tunes are always kept in that cache, for the next run.
+            tools. What is trained is always kept in that cache, for the next run.
         console: the story goes to standard output, or to standard error when this console does.
 
     Raises:

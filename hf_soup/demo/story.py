@@ -1,4 +1,4 @@
-"""The demo's story, told while it happens: from words to a soup on the Hub that others can verify.
+"""The demo's story, told while it happens: from words to soups on the Hub that others can verify.
 
 Runs as `python -m hf_soup.demo.story FOLDER FINE_TUNES` in an environment that `places.client_environment` made; `run` does
 that. It uses hf-soup as a user does: the names of `hf_soup`, Hub IDs, and two CSV files.
@@ -10,23 +10,31 @@ import io
 import json
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_soup.demo.fine_tunes import BASE_MODEL, FINE_TUNES, are_made, make_fine_tunes
-from hf_soup.demo.places import SOUP_REPO, USER, Places
+from hf_soup.demo.cards import BASE_MODEL
+from hf_soup.demo.farewell import farewell
+from hf_soup.demo.fine_tunes import FINE_TUNES, LORAS, are_made, make_base, make_fine_tunes
+from hf_soup.demo.places import ADAPTER_REPO, BASE_REPO, MIXED_REPO, SOUP_REPO, USER, Places
 from hf_soup.demo.training_bar import training_bar
 from hf_soup.demo.words import WordFiles, WordSplits, english_stemmer, is_related, split_words, write_words
 from hf_soup.errors import InputError, SoupError
 
 if TYPE_CHECKING:
     from hf_soup import MergedModel
+    from hf_soup.adapters import AdapterRecord, MadeAdapter
 
 TASK = "text-classification"
 METRIC = "accuracy"
+# Every word counts by how sure the model is of it; accuracy only notices words that change sides, a handful of 1,271.
+MIXED_METRIC = "nll"
 IDS = [f"{USER}/{run.name}" for run in FINE_TUNES]
+LORA_IDS = [f"{USER}/{run.name}" for run in LORAS]
+SMALL_RANK = 8
 
 # `_unseen` leaves out whatever is related to a word that was taught.
 _NEW_WORDS = ("sunlit", "mouldy", "heartwarming", "swindler", "tasty", "backstabbing", "breathtaking", "leaky")
@@ -44,12 +52,18 @@ class Story:
         start = time.monotonic()
         words, files = self.words()
         folders = self.fine_tunes(words)
-        self.publish_fine_tunes(folders)
+        adapters = self.lora(words)
+        base = make_base(words.train, self.places.fine_tunes)
+        self.push([BASE_REPO, *IDS, *LORA_IDS], [base, *folders, *adapters])
         self.uniform()
         soup = self.greedy(files)
         self.publish(soup)
         self.verify()
         self.classify(words)
+        adapter = self.adapters(files)
+        self.publish_adapter(adapter)
+        mixed = self.mixed(files)
+        self.publish_mixed(mixed)
         self.seconds["total"] = round(time.monotonic() - start, 1)
         self.farewell(files)
         return self.outcome
@@ -74,16 +88,27 @@ class Story:
             with training_bar() as on_step:
                 return make_fine_tunes(words.train, self.places.fine_tunes, on_step)
 
-    def publish_fine_tunes(self, folders: list[Path]) -> None:
+    def lora(self, words: WordSplits) -> list[Path]:
+        with self._chapter("lora", "Three LoRA adapters, from the same start and on the same words"):
+            if are_made(words.train, self.places.fine_tunes, LORAS):
+                print("Found in the cache.")
+            for run in LORAS:
+                print(
+                    f"{run.name}: rank {run.rank}, alpha {run.alpha}, seed {run.seed}, learning rate {run.learning_rate:g}"
+                )
+            with training_bar() as on_step:
+                return make_fine_tunes(words.train, self.places.fine_tunes, on_step, LORAS)
+
+    def push(self, repos: list[str], folders: list[Path]) -> None:
         from huggingface_hub import HfApi, constants
 
-        with self._chapter("push_fine_tunes", f"Push them to the Hub at {constants.ENDPOINT}"):
+        with self._chapter("push", f"Push all of them, and their start, to the Hub at {constants.ENDPOINT}"):
             api = HfApi()
-            for repo, folder in zip(IDS, folders, strict=True):
+            for repo, folder in zip(repos, folders, strict=True):
                 api.create_repo(repo, exist_ok=True)
                 # Uploads what the repository does not have yet; no commit when that is nothing.
-                api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Fine-tune of the demo")
-            print("From here on only these names are used:", ", ".join(IDS))
+                api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Trained by the demo")
+            print("From here on only these names are used:", ", ".join(repos))
 
     def uniform(self) -> None:
         from hf_soup import Soup
@@ -99,11 +124,7 @@ class Story:
         with self._chapter("greedy", "The greedy soup: the best first, then each that does not make it worse"):
             held_out = HeldOut(files.held_out, task=TASK, metric=METRIC)
             merged = Soup(IDS).greedy(
-                held_out,
-                test=files.test,
-                shifts={"textblob": files.shift},
-                out=self.places.greedy,
-                overwrite=True,
+                held_out, test=files.test, shifts={"textblob": files.shift}, out=self.places.greedy, overwrite=True
             )
             print(merged.report)
             assert merged.report is not None  # greedy always measures
@@ -118,14 +139,8 @@ class Story:
             print(_front_matter(soup.path / "README.md"))
 
     def verify(self) -> None:
-        from hf_soup import verify
-
         with self._chapter("verify", "Verify it: derive the weights again from the pinned ingredients, and compare"):
-            found = verify(SOUP_REPO)
-            print(found)
-        self.outcome["verdict"] = str(found.verdict)
-        if found.exit_code:
-            raise SoupError(f"{SOUP_REPO} on the demo's Hub is not what its card says; see above.")
+            self.outcome["verdict"] = _verified(SOUP_REPO)
 
     def classify(self, words: WordSplits) -> None:
         with self._chapter("classify", "Use it, with transformers alone"):
@@ -135,9 +150,67 @@ class Story:
                 print(f"  {word:<14} {label} ({probability:.0%})")
             self.outcome["words"] = {word: label for word, (label, _) in verdicts.items()}
 
+    def adapters(self, files: WordFiles) -> MadeAdapter:
+        from hf_soup import HeldOut
+        from hf_soup.adapters import combine_adapters
+        from hf_soup.judging import evaluate_models
+
+        places = self.places
+        with self._chapter("adapters", f"The three adapters as one: exactly, and of rank {SMALL_RANK}"):
+            exact = combine_adapters(LORA_IDS, out=places.exact_adapter, overwrite=True)
+            print(
+                f"{exact.path.name}: {_ranks(exact.record)}, the sum of theirs; exact, as their factors stand side by side"
+            )
+            small = combine_adapters(LORA_IDS, out=places.small_adapter, as_="svd", rank=SMALL_RANK, overwrite=True)
+            print(f"{small.path.name}: {_ranks(small.record)}, {small.record.energy:.2%} of the energy kept")
+            for line in _losses(small.record):
+                print(f"  {line}")
+            data = HeldOut(files.test, task=TASK, metric=METRIC)
+            table = evaluate_models([*LORA_IDS, exact.path, small.path], data, [METRIC])
+            print(f"\n{table}")
+        self.outcome["adapters"] = {
+            "exact": ADAPTER_REPO,
+            "ingredients": LORA_IDS,
+            "small_rank": SMALL_RANK,
+            "small_energy": small.record.energy,
+            "test": table.to_json(),
+        }
+        return exact
+
+    def publish_adapter(self, adapter: MadeAdapter) -> None:
+        with self._chapter("publish_adapter", f"Publish the exact one as {ADAPTER_REPO}, and verify it"):
+            adapter.push_to_hub(ADAPTER_REPO)
+            self.outcome["adapters"]["verdict"] = _verified(ADAPTER_REPO)
+
+    def mixed(self, files: WordFiles) -> MergedModel:
+        from hf_soup import HeldOut, Soup
+        from hf_soup.judging import evaluate_models
+
+        with self._chapter(
+            "mixed", "A mixed soup: greedy over the five fine-tunes and the three adapters, by log loss"
+        ):
+            held_out = HeldOut(files.held_out, task=TASK, metric=MIXED_METRIC)
+            merged = Soup([*IDS, *LORA_IDS]).greedy(held_out, test=files.test, out=self.places.mixed, overwrite=True)
+            print(merged.report)
+            assert merged.report is not None  # greedy always measures
+            table = evaluate_models([merged.path], held_out.like(files.test), [METRIC, MIXED_METRIC])
+            print(f"\n{table}")
+        self.outcome["mixed"] = {
+            "soup": MIXED_REPO,
+            "evidence": merged.report.to_json(),
+            "test": table.to_json(),
+        }
+        return merged
+
+    def publish_mixed(self, soup: MergedModel) -> None:
+        with self._chapter("publish_mixed", f"Publish it as {MIXED_REPO}, and verify it"):
+            soup.push_to_hub(MIXED_REPO)
+            self.outcome["mixed"]["verdict"] = _verified(MIXED_REPO)
+
     def farewell(self, files: WordFiles) -> None:
         places = self.places
         self.outcome |= {
+            "base": BASE_REPO,
             "ingredients": IDS,
             "soup": SOUP_REPO,
             "folders": {
@@ -145,26 +218,13 @@ class Story:
                 "hub": str(places.hub),
                 "greedy": str(places.greedy),
                 "uniform": str(places.uniform),
+                "exact_adapter": str(places.exact_adapter),
+                "small_adapter": str(places.small_adapter),
+                "mixed": str(places.mixed),
                 "fine_tunes": str(places.fine_tunes),
             },
         }
-        print(
-            f"""
-Done in {self.seconds["total"]:.0f} s. Everything is in {places.folder}
-  words/          the data, as CSV files
-  hub/            the Hub's repositories (the Hub itself has stopped)
-  greedy-soup/    the published model, its card and soup.json
-  uniform-soup/   the average of all five
-  evidence.png    the table above as a picture
-The fine-tunes are in {places.fine_tunes}
-
-To go on, start the Hub again:
-  hf-soup hub serve --root {_quoted(places.hub)}
-and in another terminal, after the export lines that it prints and `export HF_HUB_CACHE={_quoted(places.hub_cache)}`:
-  hf-soup verify {SOUP_REPO}
-  hf-soup greedy {" ".join(IDS[:3])} --data {_quoted(files.held_out)} --task {TASK} --metric nll -o my-soup
-"""
-        )
+        print(farewell(places, files, self.seconds["total"], IDS, LORA_IDS))
 
     @contextmanager
     def _chapter(self, name: str, title: str) -> Iterator[None]:
@@ -203,11 +263,33 @@ def _quieten_libraries() -> None:
 
     logging.disable_progress_bar()
     hub_logging.set_verbosity_error()
+    # PEFT 0.21 asks transformers 5 for a property by its former name.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
-def _quoted(path: Path) -> str:
-    """A path as it can be pasted into a terminal."""
-    return f'"{path}"' if " " in str(path) else str(path)
+def _verified(repo: str) -> str:
+    """Verifies what is published there, and returns the verdict. Raises SoupError where it is not what its card says."""
+    from hf_soup import verify
+
+    found = verify(repo)
+    print(found)
+    if found.exit_code:
+        raise SoupError(f"{repo} on the demo's Hub is not what its card says; see above.")
+    return str(found.verdict)
+
+
+def _ranks(record: AdapterRecord) -> str:
+    ranks = sorted({module.rank for module in record.modules.values()})
+    return "rank " + " to ".join(map(str, dict.fromkeys([ranks[0], ranks[-1]])))
+
+
+def _losses(record: AdapterRecord) -> list[str]:
+    """The modules that lose least and most: energy kept, and what is missing beside the length of the update."""
+    by_energy = sorted(record.modules.items(), key=lambda module: module[1].energy)
+    return [
+        f"{what} {name}: {module.energy:.2%}, error {module.error:.3g} of {module.norm:.3g}"
+        for what, (name, module) in (("most lost in", by_energy[0]), ("least in", by_energy[-1]))
+    ]
 
 
 def _front_matter(card: Path) -> str:

@@ -1,8 +1,9 @@
 """Fine-tuning of one small classifier on words: the recipe LP-FT in plain PyTorch.
 
-First a linear probe: logistic regression on the outputs of the frozen model gives a head (`shared_head`). Then all layers
-but the embeddings are trained from there (`fine_tune`). All runs begin with the same head; soups of models whose heads began
-at different random points can lose many points of accuracy.
+First a linear probe: logistic regression on the outputs of the frozen model gives a head (`linear_probe`). From there all
+layers but the embeddings are trained (`fine_tune`), or LoRA updates of the attention and the head (`fine_tune_lora`), in one
+and the same loop. All runs begin with the same head; soups of models whose heads began at different random points can lose
+many points of accuracy.
 
 Words have three to nine tokens. Batches of words of similar length leave next to no padding, which is why an epoch over
 3,800 words takes some ten seconds on two CPU cores.
@@ -11,6 +12,7 @@ Words have three to nine tokens. Batches of words of similar length leave next t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +21,13 @@ from hf_soup.demo.words import LABELS, Word
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftModel
     from transformers import BertForSequenceClassification
 
 BATCH = 64
 WEIGHT_DECAY = 0.01
+LORA_TARGETS = r".*\.layer\.[345]\.attention\.self\.(query|value)"
+"""A pattern and not a list: PEFT keeps a set, whose order in adapter_config.json differs from process to process."""
 WARM_UP = 0.1  # of the steps; then the learning rate falls linearly to zero
 _BATCHES_SORTED_TOGETHER = (
     16  # words are sorted by length within so many shuffled batches, so that a batch stays random
@@ -35,14 +40,6 @@ class Encoded:
 
     tokens: list[list[int]]
     classes: list[int]
-
-
-@dataclass(frozen=True)
-class Head:
-    """A classifier on the pooler's output: weight [2, hidden], bias [2], float32."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor
 
 
 def load_tokenizer(base: Path) -> Any:
@@ -58,15 +55,15 @@ def encode(tokenizer: Any, words: Sequence[Word]) -> Encoded:
     )
 
 
-def shared_head(base: Path, words: Encoded) -> Head:
-    """The linear probe: logistic regression (scikit-learn, its default L2 penalty) on the pooler's outputs.
+def linear_probe(pre_trained: Path, words: Encoded) -> BertForSequenceClassification:
+    """The model in `pre_trained` with a head: logistic regression (scikit-learn, its default L2 penalty) on its pooler's outputs.
 
     Its one row is written as two rows of opposite sign, so that softmax gives the probabilities of the regression.
     """
     import torch
     from sklearn.linear_model import LogisticRegression
 
-    model = _pre_trained(base).eval()
+    model = _headless(pre_trained).eval()
     features = torch.empty(len(words.tokens), model.config.hidden_size)
     with torch.inference_mode():
         for rows in _by_length(words.tokens, range(len(words.tokens)), 2 * BATCH):
@@ -74,12 +71,14 @@ def shared_head(base: Path, words: Encoded) -> Head:
             features[rows] = model.bert(input_ids=ids, attention_mask=mask).pooler_output
     probe = LogisticRegression(max_iter=2000).fit(features.numpy(), words.classes)
     row, bias = torch.from_numpy(probe.coef_[0]).float() / 2, float(probe.intercept_[0]) / 2
-    return Head(weight=torch.stack([-row, row]), bias=torch.tensor([-bias, bias]))
+    with torch.no_grad():
+        model.classifier.weight.copy_(torch.stack([-row, row]))
+        model.classifier.bias.copy_(torch.tensor([-bias, bias]))
+    return model
 
 
 def fine_tune(
-    base: Path,
-    head: Head,
+    start: Path,
     words: Encoded,
     *,
     seed: int,
@@ -87,35 +86,43 @@ def fine_tune(
     epochs: int,
     on_step: Callable[[], None] = lambda: None,
 ) -> BertForSequenceClassification:
-    """The model in `base` with `head`, trained on `words` with AdamW; the embeddings stay as they are.
+    """The classifier in `start`, trained on `words`; the embeddings stay as they are.
 
     `seed` decides the order of the words and the dropout; torch's global generator is left as it was found. `on_step` is
     called after each of `steps(words, epochs)` steps.
     """
-    import torch
+    with _seeded(seed):
+        model = _classifier(start)
+        model.bert.embeddings.requires_grad_(False)
+        _train(model, words, seed, learning_rate, epochs, on_step)
+    return model.eval()
 
-    model = _pre_trained(base)
-    with torch.no_grad():
-        model.classifier.weight.copy_(head.weight)
-        model.classifier.bias.copy_(head.bias)
-    model.bert.embeddings.requires_grad_(False)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
-    total = steps(words, epochs)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
-    order = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model.train()
-        for rows in _batches(words.tokens, epochs, order):
-            ids, mask = _pad([words.tokens[row] for row in rows])
-            logits = model(input_ids=ids, attention_mask=mask).logits
-            loss = torch.nn.functional.cross_entropy(logits, torch.tensor([words.classes[row] for row in rows]))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            on_step()
+
+def fine_tune_lora(
+    start: Path,
+    words: Encoded,
+    *,
+    base: str,
+    rank: int,
+    alpha: int,
+    seed: int,
+    learning_rate: float,
+    epochs: int,
+    on_step: Callable[[], None] = lambda: None,
+) -> PeftModel:
+    """The classifier in `start` with an adapter of PEFT, trained on `words`: updates of rank `rank`, and the head.
+
+    `base`: what the adapter calls the model in `start`. The updates are of queries and values of the attention, as
+    in the LoRA paper, in the upper half of the layers (so that the gradients end there), scaled by alpha / rank; that a classifier's head is trained and saved in full is PEFT's rule. `seed` also
+    decides how the updates begin. The rest as in `fine_tune`.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    with _seeded(seed):
+        config = LoraConfig(task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=alpha, target_modules=LORA_TARGETS)
+        model = get_peft_model(_classifier(start), config)
+        model.active_peft_config.base_model_name_or_path = base
+        _train(model, words, seed, learning_rate, epochs, on_step)
     return model.eval()
 
 
@@ -124,8 +131,54 @@ def steps(words: Encoded, epochs: int) -> int:
     return epochs * -(-len(words.tokens) // BATCH)
 
 
-def _pre_trained(base: Path) -> BertForSequenceClassification:
-    """A classifier with the weights of the base and a head of zeros, in float32.
+def _train(
+    model: BertForSequenceClassification | PeftModel,
+    words: Encoded,
+    seed: int,
+    learning_rate: float,
+    epochs: int,
+    on_step: Callable[[], None],
+) -> None:
+    """Trains the parameters that require a gradient, with AdamW."""
+    import torch
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
+    total = steps(words, epochs)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
+    order = torch.Generator().manual_seed(seed)
+    # The dropout begins with the seed, whatever was drawn while the model was made.
+    torch.manual_seed(seed)
+    model.train()
+    for rows in _batches(words.tokens, epochs, order):
+        ids, mask = _pad([words.tokens[row] for row in rows])
+        logits = model(input_ids=ids, attention_mask=mask).logits
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor([words.classes[row] for row in rows]))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        on_step()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Torch's global generator begins with `seed` in the block and is afterwards what it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _classifier(start: Path) -> BertForSequenceClassification:
+    from transformers import BertForSequenceClassification
+
+    return _unnamed(BertForSequenceClassification.from_pretrained(start))
+
+
+def _headless(pre_trained: Path) -> BertForSequenceClassification:
+    """A classifier with the weights of the pre-trained model and a head of zeros, in float32.
 
     The weights are copied by name, because `from_pretrained` would report the missing head as if something were wrong.
     """
@@ -134,17 +187,21 @@ def _pre_trained(base: Path) -> BertForSequenceClassification:
     from transformers import BertConfig, BertForSequenceClassification
 
     config = BertConfig.from_pretrained(
-        base, id2label=dict(enumerate(LABELS)), label2id={label: place for place, label in enumerate(LABELS)}
+        pre_trained, id2label=dict(enumerate(LABELS)), label2id={label: place for place, label in enumerate(LABELS)}
     )
-    # Not the folder's name: it would be written into config.json, and a published file must not name this machine's folders.
-    config._name_or_path = ""
     with torch.random.fork_rng(devices=[]):
         model = BertForSequenceClassification(config).float()
     names = set(model.bert.state_dict())
-    weights = {name: tensor for name, tensor in load_file(base / "model.safetensors").items() if name in names}
+    weights = {name: tensor for name, tensor in load_file(pre_trained / "model.safetensors").items() if name in names}
     model.bert.load_state_dict(weights)
     torch.nn.init.zeros_(model.classifier.weight)
     torch.nn.init.zeros_(model.classifier.bias)
+    return _unnamed(model)
+
+
+def _unnamed(model: BertForSequenceClassification) -> BertForSequenceClassification:
+    """Without the folder's name: it would be written into config.json, and a published file must not name this machine's folders."""
+    model.config._name_or_path = ""
     return model
 
 

@@ -166,20 +166,21 @@ def test_progress_without_a_terminal_is_a_line_a_run(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.hub
-def test_fine_tunes_are_pushed_once(hub: LocalHub, api: HfApi, chosen: Places, tmp_path: Path) -> None:
+def test_what_was_trained_is_pushed_once(hub: LocalHub, api: HfApi, chosen: Places, tmp_path: Path) -> None:
+    repos = [places.BASE_REPO, *story.IDS, *story.LORA_IDS]
     folders = []
-    for repo in story.IDS:
+    for repo in repos:
         folder = tmp_path / repo.split("/")[1]
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps({"name": repo}), encoding="utf-8")
         (folder / "model.safetensors").write_bytes(b"weights of " + repo.encode())
         folders.append(folder)
     teller = story.Story(chosen)
-    teller.publish_fine_tunes(folders)
-    commits = {repo: api.model_info(repo).sha for repo in story.IDS}
-    teller.publish_fine_tunes(folders)
-    assert {repo: api.model_info(repo).sha for repo in story.IDS} == commits
+    teller.push(repos, folders)
+    commits = {repo: api.model_info(repo).sha for repo in repos}
+    teller.push(repos, folders)
+    assert {repo: api.model_info(repo).sha for repo in repos} == commits
     assert (
-        Path(api.hf_hub_download(story.IDS[4], "config.json", cache_dir=tmp_path / "c")).read_bytes()
-        == (folders[4] / "config.json").read_bytes()
+        Path(api.hf_hub_download(story.LORA_IDS[2], "config.json", cache_dir=tmp_path / "c")).read_bytes()
+        == (folders[-1] / "config.json").read_bytes()
     )
