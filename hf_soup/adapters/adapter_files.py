@@ -19,7 +19,8 @@ CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 """What PEFT puts before the names of the model that it wraps."""
-_TARGETING = ("target_modules", "layers_to_transform", "layers_pattern", "exclude_modules")
+TARGETING = ("target_modules", "layers_to_transform", "layers_pattern", "exclude_modules")
+"""The fields of adapter_config.json that say which modules are adapted."""
 _INHERITED = ("task_type", "auto_mapping", "fan_in_fan_out")
 
 
@@ -63,7 +64,7 @@ class WrittenAdapter:
             "auto_mapping": None,
             "task_type": None,
             "fan_in_fan_out": False,
-            **{name: value for name, value in self.inherited.items() if name in (*_TARGETING, *_INHERITED)},
+            **{name: value for name, value in self.inherited.items() if name in (*TARGETING, *_INHERITED)},
             "base_model_name_or_path": self.base,
             "revision": self.revision,
             "r": rank,
@@ -114,7 +115,7 @@ def agreed_targeting(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the fields that name the target modules where all adapters have the same; else {}, and modules are listed."""
     first = configs[0]
     same = all(_targeting(config) == _targeting(first) for config in configs)
-    return {name: first[name] for name in _TARGETING if first.get(name) is not None} if same else {}
+    return {name: first[name] for name in TARGETING if first.get(name) is not None} if same else {}
 
 
 def agreed_traits(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def agreed_traits(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _targeting(config: Mapping[str, Any]) -> list[Any]:
-    values = [config.get(name) for name in _TARGETING]
+    values = [config.get(name) for name in TARGETING]
     return [sorted(value, key=str) if isinstance(value, list) else value for value in values]
 
 

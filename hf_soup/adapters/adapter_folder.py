@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 
 from hf_soup.adapters.adapter_files import CONFIG_NAME, WEIGHTS_NAME
 from hf_soup.adapters.card import adapter_card
-from hf_soup.adapters.common_base import is_local
+from hf_soup.adapters.nameable_base import base_name_problems, is_on_hub
 from hf_soup.adapters.record import AdapterRecord
 from hf_soup.adapters.update_comparison import TOLERANCE
 from hf_soup.errors import InputError
@@ -24,7 +23,6 @@ from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard
 from hf_soup.publishing.licences import Licence
 from hf_soup.publishing.private_names import masked
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _VERIFY = """
 ## Verify
 
@@ -69,14 +67,14 @@ class AdapterFolder:
         return self.record.outputs
 
     def repositories(self) -> list[str]:
-        base = self.record.base.name if _on_hub(self.record) else None
+        base = self.record.base.name if is_on_hub(self.record.base) else None
         ids = [*(one.repo_id for one in _with_bases(recorded_models(self.record))), base]
         return list(dict.fromkeys(repo_id for repo_id in ids if repo_id))
 
     def licensors(self) -> list[IngredientRecord]:
         """The ingredients and the base, whose licence the result inherits although hardly a number of it is in there."""
         models, base = recorded_models(self.record), self.record.base
-        if not _on_hub(self.record) or base.revision is None or base.name in {one.repo_id for one in models}:
+        if not is_on_hub(self.record.base) or base.revision is None or base.name in {one.repo_id for one in models}:
             return models
         # Of a licensor only the card is read.
         name = str(base.name)
@@ -90,22 +88,7 @@ class AdapterFolder:
 
     def problems(self, private: frozenset[str]) -> list[str]:
         """An adapter without the name of its base cannot be loaded, so that a private base cannot be left unnamed."""
-        base = self.record.base.name
-        where = f"{CONFIG_NAME} of {self.folder.name}"
-        if base is None:
-            return [
-                f"{where}: names no base model, so nobody could load it; make the adapter again with --base MODEL."
-            ]
-        if not _on_hub(self.record):
-            return [
-                f"{where}: names the base by a folder of this machine ({base}); make the adapter again with --base and a Hub ID."
-            ]
-        if base in private:
-            return [
-                f"{where}: names the base {base}, which is private or not to be seen with this token, and cannot be loaded without "
-                "it; push to a private repository (--private), or name it in public with --name-private."
-            ]
-        return []
+        return base_name_problems(self.record.base, private, self.folder.name)
 
     def with_outputs(self, outputs: Mapping[str, FileRecord]) -> Self:
         return replace(self, record=self.record.model_copy(update={"outputs": dict(outputs)}))
@@ -156,12 +139,6 @@ def _with_bases(models: Iterable[IngredientRecord]) -> Iterable[IngredientRecord
         yield one
         if one.adapter_of is not None:
             yield one.adapter_of
-
-
-def _on_hub(record: AdapterRecord) -> bool:
-    return (
-        record.base.name is not None and not is_local(record.base) and _HUB_ID.fullmatch(record.base.name) is not None
-    )
 
 
 def _verification(record: AdapterRecord, repo_id: str) -> str:

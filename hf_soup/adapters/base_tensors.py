@@ -57,8 +57,15 @@ class BaseTensors:
 
     def in_class(self, name: str, adapted: LoraConfig) -> bool | None:
         """Whether the class that was adapted has such a tensor, which its base may lack; None for a class that is unknown."""
-        names = self._names_of(adapted)
+        names = self.names_of(adapted)
         return None if names is None else name in names.stored or name in names.tied
+
+    def names_of(self, adapted: LoraConfig) -> ModelNames | None:
+        """Returns the names of the class that was adapted, None where it is not known."""
+        key = (adapted.base_class, adapted.task_type)
+        if key not in self._names:
+            self._names[key] = model_names(self.checkpoint.config, *key)
+        return self._names[key]
 
     def read(self, name: str, adapted: LoraConfig) -> Tensor:
         """Returns the tensor that has this name in memory. Raises also NonFiniteWeights."""
@@ -83,11 +90,5 @@ class BaseTensors:
         there = frozenset(self.checkpoint.names())
         if name in there:
             return name
-        names = self._names_of(adapted)
+        names = self.names_of(adapted)
         return stored_in(names.stored.get(name, name), names.prefix, there) if names is not None else None
-
-    def _names_of(self, adapted: LoraConfig) -> ModelNames | None:
-        key = (adapted.base_class, adapted.task_type)
-        if key not in self._names:
-            self._names[key] = model_names(self.checkpoint.config, *key)
-        return self._names[key]

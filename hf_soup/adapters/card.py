@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,11 @@ def adapter_card(
     target: str = "path/to/this/folder",
 ) -> str:
     """Returns README.md, which depends on the arguments alone. `config`: adapter_config.json. `target`: for the code."""
-    return join_front_matter(_front_matter(record, cards, licence), _body(record, config, target))
+    return join_front_matter(front_matter(record, cards, licence), _body(record, config, target))
 
 
-def _front_matter(record: AdapterRecord, cards: Sequence[IngredientCard], licence: Licence | None) -> dict[str, Any]:
+def front_matter(record: AdapterRecord, cards: Sequence[IngredientCard], licence: Licence | None) -> dict[str, Any]:
+    """Returns the YAML head as a mapping. `cards`: of the ingredients; `base_model` does not depend on them."""
     base = None if is_local(record.base) else record.base.name
     # Of an extraction the ingredients are a full model and the base itself.
     merged = record.form != "extract"
@@ -63,13 +65,14 @@ def _body(record: AdapterRecord, config: dict[str, Any], target: str) -> str:
     )
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
-        what=_what(record),
-        base=_base(record),
-        ingredients="\n".join(_ingredients(record)),
+        what=kind_of_adapter(record),
+        base=base_line(record),
+        other_base=record.base_is_theirs is False,
+        ingredients="\n".join(ingredient_rows(record)),
         negative=record.form != "extract" and any(weight < 0 for weight in record.weights),
         energy=f"{record.energy:.2%}",
         exact=record.form == "concat",
-        modules="\n".join(_modules(record)),
+        modules="\n".join(module_rows(record)),
         replaced=[cell(name) for name in record.replaced],
         left_out=[f"`{cell(name)}` (‖difference‖ {norm:.3g})" for name, norm in record.left_out.items()],
         code=_code(record, config, target),
@@ -78,7 +81,8 @@ def _body(record: AdapterRecord, config: dict[str, Any], target: str) -> str:
     )
 
 
-def _what(record: AdapterRecord) -> str:
+def kind_of_adapter(record: AdapterRecord) -> str:
+    """Returns the card's first sentence, which begins with "A LoRA of"."""
     count = len(record.ingredients)
     ranks = sorted({module.rank for module in record.modules.values()})
     rank = (f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks[0]} to {ranks[-1]}") if ranks else "no rank"
@@ -90,15 +94,18 @@ def _what(record: AdapterRecord) -> str:
     return f"A LoRA of {rank}, extracted from a full fine-tune: for each module the low-rank part of its difference to the base."
 
 
-def _base(record: AdapterRecord) -> str:
+def base_line(record: AdapterRecord) -> str:
+    """Returns the line that names the base model."""
     if record.base.name is None:
-        return "not stated by the adapters"
+        return "Base model: not stated by the adapters."
     if is_local(record.base):
-        return "a folder on the author's machine"
-    return f"`{cell(record.base.name)}`" + (f" at `{cell(record.base.revision)}`" if record.base.revision else "")
+        return "Base model: a folder on the author's machine."
+    commit = f" at `{cell(record.base.revision)}`" if record.base.revision else ""
+    return f"Base model: `{cell(record.base.name)}`{commit}."
 
 
-def _ingredients(record: AdapterRecord) -> list[str]:
+def ingredient_rows(record: AdapterRecord) -> list[str]:
+    """Returns the lines of the table of ingredients, commits and weights."""
     rows = []
     for one, weight in zip(record.ingredients, record.weights, strict=True):
         commit = f"`{one.revision}`" if one.revision else f"none; digest `{one.fingerprint[:16]}`"
@@ -106,7 +113,8 @@ def _ingredients(record: AdapterRecord) -> list[str]:
     return markdown_table(["Ingredient", "Commit", "Weight"], rows, numbers=1)
 
 
-def _modules(record: AdapterRecord) -> list[str]:
+def module_rows(record: AdapterRecord) -> list[str]:
+    """Returns the lines of the table of what was kept by module."""
     rows = [
         [f"`{cell(name)}`", str(one.rank), f"{one.energy:.2%}", _norm(one.norm), _norm(one.error)]
         for name, one in record.modules.items()
@@ -121,15 +129,15 @@ def _norm(value: float | None) -> str:
 def _code(record: AdapterRecord, config: dict[str, Any], target: str) -> str:
     kind = _PEFT_CLASS.get(str(config.get("task_type")))
     if kind is not None:
-        return f'from peft import {kind}\n\nmodel = {kind}.from_pretrained("{target}")'
-    base = "path/to/the/base" if is_local(record.base) or record.base.name is None else cell(record.base.name)
-    revision = f', revision="{cell(record.base.revision)}"' if record.base.revision else ""
+        return f"from peft import {kind}\n\nmodel = {kind}.from_pretrained({json.dumps(target)})"
+    base = "path/to/the/base" if is_local(record.base) or record.base.name is None else record.base.name
+    revision = f", revision={json.dumps(record.base.revision)}" if record.base.revision else ""
     return "\n".join(
         [
             "from peft import PeftModel",
             "from transformers import AutoModel  # or the class that the adapters were trained with",
             "",
-            f'base = AutoModel.from_pretrained("{base}"{revision})',
-            f'model = PeftModel.from_pretrained(base, "{target}")',
+            f"base = AutoModel.from_pretrained({json.dumps(base)}{revision})",
+            f"model = PeftModel.from_pretrained(base, {json.dumps(target)})",
         ]
     )

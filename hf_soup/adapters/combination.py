@@ -10,7 +10,11 @@ from hf_soup.adapters.base_tensors import BaseTensors
 from hf_soup.adapters.common_base import LOCAL_BASE, CommonBase, common_base, is_local
 from hf_soup.adapters.fit import base_misfits, misfits, unmixable
 from hf_soup.adapters.licence import card_of_base, inherited_licence, publication_problems
+from hf_soup.adapters.likeness import different_heads, doubled
+from hf_soup.adapters.nameable_base import base_problems
+from hf_soup.adapters.one_class import in_one_class
 from hf_soup.adapters.shares import Rank, Size, shares_of, size_of
+from hf_soup.adapters.write import unfinished_merge
 from hf_soup.checkpoints import ModelRef, resolve
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, UpdateKind, open_adapter
 from hf_soup.errors import InputError
@@ -61,8 +65,6 @@ def checked_combination(
     told: list[str] = []
     opened, count = _open(adapters, problems, token, revision, cache_dir)
     shares = shares_of(count, weights, normalize, problems)
-    size = size_of(opened, form, rank, energy, problems)
-    problems += misfits(opened)
     found = tensors = licence = None
     try:
         found = common_base(opened, base, token=token, revision=revision, cache_dir=cache_dir)
@@ -71,13 +73,22 @@ def checked_combination(
     else:
         tensors = BaseTensors(found)
         told += found.warnings
+        try:
+            opened = in_one_class(opened, tensors)
+        except InputError as error:
+            problems += error.problems
         if len(shares) == len(opened):
             told += _check_base(opened, shares, found, tensors, problems)
+    size = size_of(opened, form, rank, energy, problems, complete=len(opened) == count)
+    problems += misfits(opened)
     folders = [one.folder for one in opened] + ([found.folder] if found and found.folder else [])
     problems += output_problems(out, overwrite, [folder.ref.path for folder in folders if folder.ref.path])
-    doubts = [problem for adapter in opened for problem in adapter.problems()]
+    problems += unfinished_merge(out)
+    doubts = [*(problem for adapter in opened for problem in adapter.problems()), *doubled(opened)]
+    told += different_heads(opened)
     (told if force else problems).extend(doubts)
     problems += publication_problems(publish, token)
+    problems += base_problems(found, publish, token) if found is not None else []
     records = [IngredientRecord.of(adapter.tensors) for adapter in opened]
     make_names_unique(records)
     cards = [load_card(adapter.folder, one.name) for adapter, one in zip(opened, records, strict=True)]

@@ -17,7 +17,7 @@ from hf_soup.adapters.replaced import mixed_replacements, needs_base, replaced_n
 from hf_soup.adapters.shares import Rank, Size
 from hf_soup.adapters.write import MadeAdapter, write_adapter
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, LoraUpdate, UpdateKind
-from hf_soup.errors import InputError
+from hf_soup.errors import InputError, NonFiniteWeights
 from hf_soup.merging.record import IngredientRecord
 from hf_soup.publishing import Target
 
@@ -50,14 +50,14 @@ def combine_adapters(
     `as_="svd"`: for each module the best update of a rank: `rank`, by default the largest of the adapters; `rank="auto"` the
     smallest one that keeps `energy` (0.99) of the squared norm. `base`: the base to name, where the adapters name none, or
     several whose weights differ. Its weights are not read, except tensors that only some of the adapters replace, or that are
-    replaced with weights whose sum is not 1. `force` goes on with adapters that were not trained or scale absurdly.
+    replaced with weights whose sum is not 1. `force` goes on with adapters that were not trained, scale absurdly or stand there twice.
     `publish=True` checks first that the result can be published (licences); a Hub ID or a `Target` in its place, that it can be
     pushed there. `token`, `revision`, `cache_dir`: as in `Soup`.
 
     Memory: the result, and the factors of one module. Raises InputError, with all problems, before anything is written:
-    adapters of several bases or that do not fit their base, NaN, adapters that were not trained, absurd scales, DoRA and
+    adapters of several bases or that do not fit their base, NaN, adapters that were not trained or stand there twice, absurd scales, DoRA and
     lora_bias, whose updates are no product of two matrices, shapes that differ, a place that is taken. NonFiniteWeights
-    where NaN is met in spite of `force`.
+    where NaN is met in spite of `force`, and where a sum is too large for its dtype.
     """
     place = Path(out).expanduser()
     checked = checked_combination(
@@ -85,6 +85,7 @@ def combine_adapters(
         form=as_,
         base=checked.base.name,
         base_record=IngredientRecord.of(tensors.checkpoint) if needs_base(opened, shares) else None,
+        base_is_theirs=checked.base.is_theirs,
         ingredients=checked.records,
         weights=shares,
         asked_rank=checked.size.rank,
@@ -123,13 +124,18 @@ def written_adapter(
 def combined_updates(
     adapters: Sequence[LoraAdapter], weights: Sequence[float], size: Size
 ) -> tuple[dict[str, Factors], dict[str, ModuleRecord]]:
-    """Returns the updates by module, and what is recorded of each. Memory: one module's factors besides the result."""
+    """Returns the updates by module, and what is recorded of each. Memory: one module's factors besides the result.
+
+    Raises InputError for factors that do not fit each other, NonFiniteWeights for NaN and for sums that are too large.
+    """
     updates: dict[str, Factors] = {}
     modules: dict[str, ModuleRecord] = {}
     problems = []
     for module in sorted({module for adapter in adapters for module in _modules(adapter)}):
         try:
             updates[module], modules[module] = _combined(module, adapters, weights, size)
+        except NonFiniteWeights as error:
+            raise NonFiniteWeights(f"Module '{module}': {error}.") from error
         except ValueError as error:
             problems.append(f"module '{module}': {error}; were the adapters made for one base?")
     if problems:

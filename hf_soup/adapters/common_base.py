@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_soup.adapters.record import BaseName
-from hf_soup.adapters.same_weights import same_weights
 from hf_soup.checkpoints import ModelRef, PinnedRef, open_folder, resolve
 from hf_soup.checkpoints.adapter_base import base_reference
 from hf_soup.checkpoints.folder import ModelFolder
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, is_adapter
+from hf_soup.checkpoints.same_weights import same_weights
 from hf_soup.errors import InputError, SoupError
 
 LOCAL_BASE = "adapter_config.json names the base by a folder of this machine ({}); name a Hub ID with --base MODEL before you publish it."
@@ -24,13 +24,15 @@ class CommonBase:
     """`name`: what adapter_config.json says, of a base on the Hub with the commit.
 
     `folder`: its files; None where it cannot be reached, and then `unknown` says why, in one sentence. `warnings`: of several
-    names for the same weights.
+    names for the same weights, and of adapters that name other weights than those of a given base. `is_theirs`: whether any
+    adapter names this base, or one of the same weights; None where that cannot be told.
     """
 
     name: BaseName
     folder: ModelFolder | None = None
     unknown: str = ""
     warnings: tuple[str, ...] = ()
+    is_theirs: bool | None = True
 
 
 def common_base(
@@ -45,11 +47,13 @@ def common_base(
 
     Bases of different names are one where their weights are the same (see `same_weights`); one on the Hub is preferred. A
     revision that some adapters state and others leave open is taken, and so is a name. A base that cannot be reached is no
-    error here: it is named as the user or the adapters name it. Raises InputError for bases that differ, or of which it cannot be told, and for
-    one that is itself an adapter or lies in a subfolder of a repository, which adapter_config.json cannot name.
+    error here: it is named as the user or the adapters name it. A given base that is none of theirs is a warning.
+
+    Raises InputError for bases that differ, or of which it cannot be told, and for one that is itself an adapter or lies in a
+    subfolder of a repository, which adapter_config.json cannot name.
     """
     if given is not None:
-        return _opened(ModelRef.parse(given, revision), token, cache_dir)
+        return _compared(_opened(ModelRef.parse(given, revision), token, cache_dir), adapters, token, cache_dir)
     stated = _stated(adapters)
     if not stated:
         return CommonBase(BaseName(name=None), unknown=_NONE_NAMED)
@@ -69,8 +73,10 @@ def common_base(
 
 
 def is_local(base: BaseName) -> bool:
-    """Whether only this machine knows the base by that name."""
-    return base.name is not None and (Path(base.name).is_absolute() or Path(base.name).is_dir())
+    """Whether only this machine knows the base by that name. One with a revision is on the Hub, whatever folders are here."""
+    if base.name is None:
+        return False
+    return Path(base.name).is_absolute() or (base.revision is None and Path(base.name).is_dir())
 
 
 def base_name(folder: ModelFolder) -> BaseName:
@@ -128,6 +134,31 @@ def _opened(ref: ModelRef | PinnedRef, token: str | bool | None, cache_dir: str 
     if not full:
         raise InputError(f"{folder.ref.label}: is an adapter itself and cannot be the base; name a full model.")
     return CommonBase(base_name(folder), folder)
+
+
+def _compared(
+    base: CommonBase, adapters: Sequence[LoraAdapter], token: str | bool | None, cache_dir: str | Path | None
+) -> CommonBase:
+    """A given base, with what the adapters say to it."""
+    told, found = [], list[bool | None]()
+    for adapter in _stated(adapters):
+        stated = _statement(adapter)
+        if stated.name == base.name.name and stated.revision in (None, base.name.revision):
+            found.append(True)
+            continue
+        try:
+            other = _base_of(adapter, token, cache_dir)
+            alike = None if other.folder is None or base.folder is None else same_weights(other.folder, base.folder)
+        except SoupError:  # a folder that is not here, or a Hub that fails: it cannot be told
+            alike = None
+        found.append(alike)
+        if alike is False:
+            told.append(
+                f"{adapter.label}: names {_shown(other.name)} as its base, whose weights are not those of {_shown(base.name)}; what it "
+                "learned on the former is added to the latter."
+            )
+    is_theirs = True if True in found else False if False in found else None
+    return CommonBase(base.name, base.folder, base.unknown, tuple(told), is_theirs)
 
 
 def _are_the_same(one: CommonBase, other: CommonBase) -> bool:

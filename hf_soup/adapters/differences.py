@@ -26,7 +26,8 @@ class Differences:
     """What the pass over the tensors collects, by names in memory.
 
     `updates` and `modules`: by module; `replaced`: tensors that are kept in full; `left_out`: tensors that differ and are not
-    kept, with the norm of their difference.
+    kept, with the norm of their difference. Tensors that lie in files otherwise than in memory (experts of a mixture, cut or
+    stacked) cannot be kept and go by their names in files; of one that the base lacks the norm is its own.
     """
 
     updates: dict[str, Factors] = field(default_factory=dict)
@@ -52,7 +53,8 @@ def differences(
     in_tuned, in_base = set(tuned.names()), set(base.names())
     there = {name: stored for name, stored in skeleton.names.stored.items() if stored in in_tuned}
     kinds = {f"{module}.weight": kind for module, kind in skeleton.kinds.items()}
-    total = sum(tuned.info(stored).nbytes for stored in there.values())
+    rest = sorted(in_tuned - set(there.values()))
+    total = sum(tuned.info(stored).nbytes for stored in (*there.values(), *rest))
     with byte_bar("extracting", total) as advance:
         for name, stored in sorted(there.items()):
             info = tuned.info(stored)
@@ -63,11 +65,7 @@ def differences(
             module, kind = name.rpartition(".")[0], kinds.get(name)
             value = tuned.read(stored)
             start = None if theirs is None else base.read(theirs)
-            problems += [
-                f"{label}: tensor '{stored}' holds NaN or infinity; leave this model out or repair it."
-                for label, tensor in ((tuned.label, value), (base.label, start))
-                if tensor is not None and not tensor.isfinite().all()
-            ]
+            problems += _not_finite(stored, (tuned.label, value), (base.label, start))
             if problems:
                 continue
             if start is None or start.shape != value.shape or is_saved(module, skeleton.heads):
@@ -87,10 +85,30 @@ def differences(
                 found.replaced[name] = value
             else:
                 found.left_out[name] = norm
+        for stored in rest:
+            info = tuned.info(stored)
+            advance(info.nbytes)
+            if info.dtype not in FLOATING:
+                continue
+            theirs = stored_in(stored, skeleton.names.prefix, in_base)
+            value, start = tuned.read(stored), None if theirs is None else base.read(theirs)
+            problems += _not_finite(stored, (tuned.label, value), (base.label, start))
+            alike = start is not None and start.shape == value.shape
+            norm = float((value.double() - start.double() if alike and start is not None else value.double()).norm())
+            if norm:
+                found.left_out[stored] = norm
     if problems:
         raise InputError(problems)
     _complete_modules(found, tuned, skeleton, there)
     return found
+
+
+def _not_finite(stored: str, *tensors: tuple[str, Tensor | None]) -> list[str]:
+    return [
+        f"{label}: tensor '{stored}' holds NaN or infinity; leave this model out or repair it."
+        for label, tensor in tensors
+        if tensor is not None and not tensor.isfinite().all()
+    ]
 
 
 def _oriented(difference: Tensor, kind: Kind) -> Tensor:

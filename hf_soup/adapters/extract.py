@@ -8,12 +8,14 @@ from pathlib import Path
 from hf_soup import __version__
 from hf_soup.adapters.adaptable import AdaptableModel, adaptable_model
 from hf_soup.adapters.adapter_files import WrittenAdapter
-from hf_soup.adapters.common_base import LOCAL_BASE, base_name, is_local
+from hf_soup.adapters.common_base import LOCAL_BASE, CommonBase, base_name, is_local
 from hf_soup.adapters.differences import Differences, differences, modules_to_save
 from hf_soup.adapters.licence import inherited_licence, publication_problems
+from hf_soup.adapters.nameable_base import base_problems
 from hf_soup.adapters.record import AdapterRecord, BaseName
-from hf_soup.adapters.write import MadeAdapter, write_adapter
+from hf_soup.adapters.write import MadeAdapter, unfinished_merge, write_adapter
 from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, ModelRef, open_checkpoint, resolve
+from hf_soup.checkpoints.quantised import quantised_how
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 from hf_soup.merging.output import output_problems
@@ -41,7 +43,7 @@ def extract_adapter(
     Linear layers, convolutions and embeddings are adapted. Heads that the base lacks, or has in another shape, are kept in full.
     Norms and biases are no matrices: with `full=True` those that differ are kept in full, else they stay the base's and
     are listed in the record with the size of their difference; so are embeddings that are tied to the output matrix, of
-    which PEFT would adapt the input only. The model may be an adapter too (a DoRA, say), which is read over `base`. `publish`:
+    which PEFT would adapt the input only, and experts of a mixture that lie cut or stacked in files. The model may be an adapter too (a DoRA, say), which is read over `base`. `publish`:
     as in `combine_adapters`. Memory: a few times the largest tensor in float64, and the result.
 
     Raises InputError, with all problems, before anything is written: models that are not of one architecture or equal, a rank
@@ -50,7 +52,7 @@ def extract_adapter(
     place = Path(out).expanduser()
     tuned, start = _open(model, base, token, cache_dir)
     problems = _wrong_requests(tuned, start, rank, energy, place, overwrite)
-    problems += publication_problems(publish, token)
+    problems += [*unfinished_merge(place), *publication_problems(publish, token)]
     records = [IngredientRecord.of(tuned), IngredientRecord.of(start)]
     make_names_unique(records)
     cards = [load_card(one.folder, record.name) for one, record in zip((tuned, start), records, strict=True)]
@@ -58,6 +60,7 @@ def extract_adapter(
     try:
         licence, told = inherited_licence(cards, license, required=bool(publish))
         named = base_name(start.folder)
+        problems += base_problems(CommonBase(named, start.folder), publish, token)
     except InputError as error:
         problems += error.problems
     if problems:
@@ -143,9 +146,9 @@ def _wrong_requests(
             f"{tuned.label} is a {kinds[0]}, {base.label} a {kinds[1]}; name the model that was fine-tuned."
         )
     problems += [
-        f"{one.label}: is quantised; name the same model in 16 or 32 bits."
+        f"{one.label}: is quantised: {how}; name the same model in 16 or 32 bits."
         for one in (tuned, base)
-        if one.config.get("quantization_config")
+        if (how := quantised_how(one))
     ]
     if isinstance(tuned, AdapterCheckpoint):
         problems += tuned.adapter.problems()
@@ -178,7 +181,7 @@ def _warnings(base: BaseName, found: Differences) -> list[str]:
     told = [LOCAL_BASE.format(base.name)] if is_local(base) else []
     if found.left_out:
         told.append(
-            f"{len(found.left_out)} tensors differ from the base and are not in the adapter (norms, biases, tied embeddings); keep the "
-            "one-dimensional ones with --full."
+            f"{len(found.left_out)} tensors differ from the base and are not in the adapter (norms, biases, tied embeddings, experts); "
+            "soup.json and the card list them with the size of their difference; --full keeps norms and biases."
         )
     return told

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from hf_soup.errors import NonFiniteWeights
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+_TOO_LARGE = "the weighted sum is too large for {}; use smaller weights, and look at the scales of these adapters (lora_alpha and r)"
 
 
 class Update(Protocol):
@@ -63,7 +67,7 @@ def concatenated(updates: Sequence[Update], weights: Sequence[float]) -> Factors
     A = [A₁; A₂; …], B = [w₁s₁B₁, w₂s₂B₂, …]: rows and columns are put beside each other, so ranks and scales may differ.
     Elements come in float32, or float64 where a factor has it; those of A are unchanged, those of B rounded once. Terms of
     weight 0 are left out unless all are. Raises ValueError for factors of different tensors, and for a grouped
-    convolution, whose update is no product of two matrices.
+    convolution, whose update is no product of two matrices; NonFiniteWeights for a result that its dtype does not hold.
     """
     import torch
 
@@ -71,7 +75,7 @@ def concatenated(updates: Sequence[Update], weights: Sequence[float]) -> Factors
     dtype = torch.promote_types(_dtype([u.a for u, _ in terms]), _dtype([u.b for u, _ in terms]))
     a = torch.cat([update.a.to(dtype) for update, _ in terms], 0)
     b = torch.cat([_scaled(update.b, weight * update.scale, dtype) for update, weight in terms], 1)
-    return Factors(a, b)
+    return _finite(Factors(a, b))
 
 
 def truncated(
@@ -90,7 +94,10 @@ def truncated(
         raise ValueError("one of rank and energy decides how much is kept")
     whole = concatenated(updates, weights)
     left, right = _Orthogonal(_matrix(whole.b)), _Orthogonal(_matrix(whole.a).T)
-    u, sigma, vh = torch.linalg.svd(left.r @ right.r.T, full_matrices=False)
+    core = left.r @ right.r.T
+    if not core.isfinite().all():
+        raise NonFiniteWeights(_TOO_LARGE.format("float64"))
+    u, sigma, vh = torch.linalg.svd(core, full_matrices=False)
     squares = sigma.square()
     squared_norm = float(squares.sum())
     kept = kept_rank(squares, rank, energy)
@@ -99,7 +106,7 @@ def truncated(
     b = left.apply(u[:, :kept] * root).to(whole.b.dtype)
     factors = Factors(a.reshape(kept, *whole.a.shape[1:]), b.reshape(b.shape[0], kept, *whole.b.shape[2:]))
     share = float(squares[:kept].sum()) / squared_norm if squared_norm else 1.0
-    return Truncation(factors, share, squared_norm)
+    return Truncation(_finite(factors), share, squared_norm)
 
 
 class _Orthogonal:
@@ -158,6 +165,12 @@ def _dtype(tensors: Sequence[Tensor]) -> torch.dtype:
 def _scaled(tensor: Tensor, factor: float, dtype: torch.dtype) -> Tensor:
     """The product is rounded once: a factor that float32 does not hold is not rounded before."""
     return tensor.to(dtype) if factor == 1 else tensor.double().mul_(factor).to(dtype)
+
+
+def _finite(factors: Factors) -> Factors:
+    if not (factors.a.isfinite().all() and factors.b.isfinite().all()):
+        raise NonFiniteWeights(_TOO_LARGE.format(str(factors.b.dtype).removeprefix("torch.")))
+    return factors
 
 
 def _matrix(tensor: Tensor) -> Tensor:

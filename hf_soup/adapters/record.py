@@ -53,6 +53,8 @@ class AdapterRecord(_Strict):
     base_record: IngredientRecord | None = None
     """The base, where tensors of it went into the result: of every extraction, and of a combination that mixes
     replaced tensors with it."""
+    base_is_theirs: bool | None = None
+    """Of a combination: whether any adapter names this base, or one of the same weights; None where that could not be told."""
     ingredients: list[IngredientRecord]
     weights: list[float]
     asked_rank: int | None = None

@@ -11,7 +11,7 @@ from hf_soup.adapters.adapter_files import is_saved
 from hf_soup.adapters.base_tensors import BaseTensors
 from hf_soup.adapters.finite import read_finite
 from hf_soup.checkpoints.lora_adapter import LoraAdapter
-from hf_soup.errors import InputError
+from hf_soup.errors import InputError, NonFiniteWeights
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,8 @@ def mixed_replacements(
     """Returns Σ wᵢ·replacementᵢ + (1 − Σ wᵢ)·base for every replaced tensor, the sum over the adapters that replace it.
 
     That is base + Σ wᵢ·(replacementᵢ − base). Summed in float64, in the widest dtype of the replacements. Shapes are as
-    `fit.misfits` and `fit.base_misfits` find no fault with; raises InputError where the base is needed and has no such tensor.
+    `fit.misfits` and `fit.base_misfits` find no fault with; raises InputError where the base is needed and has no such tensor,
+    NonFiniteWeights for NaN and for a sum that its dtype does not hold.
     """
     return {name: _mixed(name, adapters, weights, base) for name in replaced_names(adapters)}
 
@@ -67,7 +68,13 @@ def _mixed(name: str, adapters: Sequence[LoraAdapter], weights: Sequence[float],
     total = terms[0][0].double() * terms[0][1]
     for tensor, weight in terms[1:]:
         total += tensor.double() * weight
-    return total.to(dtype)
+    result = total.to(dtype)
+    if not result.isfinite().all():
+        raise NonFiniteWeights(
+            f"Tensor '{name}', which the adapters replace: the weighted sum is too large for {str(dtype).removeprefix('torch.')}; use smaller "
+            "weights."
+        )
+    return result
 
 
 def saved_modules(adapters: Sequence[LoraAdapter], updated: Mapping[str, object]) -> list[str]:

@@ -30,6 +30,10 @@ def shares_of(count: int, weights: Sequence[float] | None, normalize: bool, prob
         problems.append(f"There are {count} adapters and {len(given)} weights; give one weight per adapter.")
     elif not all(map(math.isfinite, given)):
         problems.append("A weight is not a finite number.")
+    elif given and not any(given):
+        problems.append(
+            "All weights are 0, and nothing would be left of the adapters; give one of them another weight."
+        )
     elif normalize and abs(math.fsum(given)) < 1e-12:
         problems.append("The weights sum to 0 and cannot be divided by it; use them as they are with --no-normalize.")
     else:
@@ -38,8 +42,19 @@ def shares_of(count: int, weights: Sequence[float] | None, normalize: bool, prob
     return []
 
 
-def size_of(adapters: Sequence[LoraAdapter], form: str, rank: Rank, energy: float | None, problems: list[str]) -> Size:
-    """Returns how much is kept by `form`, "concat" or "svd"; what is wrong goes to `problems`."""
+def size_of(
+    adapters: Sequence[LoraAdapter],
+    form: str,
+    rank: Rank,
+    energy: float | None,
+    problems: list[str],
+    *,
+    complete: bool = True,
+) -> Size:
+    """Returns how much is kept by `form`, "concat" or "svd"; what is wrong goes to `problems`.
+
+    `complete`: whether these are all adapters; else some could not be opened, and the largest rank is not known.
+    """
     if form not in ("concat", "svd"):
         problems.append(f"as_='{form}': an adapter is made by 'concat' or 'svd'.")
         return Size()
@@ -58,7 +73,9 @@ def size_of(adapters: Sequence[LoraAdapter], form: str, rank: Rank, energy: floa
     if rank is None:
         ranks = [update.rank for adapter in adapters for update in adapter.updates.values()]
         return Size(min(max(ranks, default=1), whole))
-    if not 0 < rank <= whole:
+    if rank < 1 and not complete:
+        problems.append(f"rank={rank}: is at least 1.")
+    elif complete and not 0 < rank <= whole:
         problems.append(
             f"rank={rank}: the exact sum of these adapters has rank {whole}; ask for 1 to {whole}, or for concat."
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from hf_soup.adapters.adapter_files import CONFIG_NAME, WEIGHTS_NAME
 from hf_soup.adapters.adapter_folder import read_record, recorded_models
-from hf_soup.adapters.card import _front_matter, _ingredients, _modules
+from hf_soup.adapters.card import base_line, front_matter, ingredient_rows, kind_of_adapter, module_rows
 from hf_soup.adapters.made_again import made_again
 from hf_soup.adapters.record import AdapterRecord
 from hf_soup.adapters.update_comparison import TOLERANCE, compare_updates
@@ -54,6 +54,7 @@ def verify_adapter(folder: ModelFolder, places: Places, progress: Bar) -> Verifi
         tensors = _tensor_verdicts(folder, derived, record, progress)
         files = [
             *_config_findings(folder, derived, record),
+            *_base_findings(record, again.record),
             *_side_file_findings(folder, derived),
             *compare_digests(folder, record.outputs),
         ]
@@ -66,10 +67,11 @@ def verify_adapter(folder: ModelFolder, places: Places, progress: Bar) -> Verifi
             contradictions=(
                 *digest_contradictions(models),
                 *_figure_contradictions(record, again.record),
+                *_prose_contradictions(folder, record),
                 *card_contradictions(
                     folder,
-                    {"ingredients, commits and weights": _ingredients(record), "modules": _modules(record)},
-                    _front_matter(record, [], None).get("base_model", []),
+                    {"ingredients, commits and weights": ingredient_rows(record), "modules": module_rows(record)},
+                    front_matter(record, [], None).get("base_model", []),
                 ),
             ),
             tolerance=""
@@ -138,6 +140,27 @@ def _config_findings(published: ModelFolder, derived: ModelFolder, record: Adapt
             yield FileVerdict(
                 CONFIG_NAME, f"{field} is {_shown(found, field)}, made again it is {_shown(wanted, field)}", True
             )
+
+
+def _base_findings(said: AdapterRecord, found: AdapterRecord) -> Iterator[FileVerdict]:
+    """Adapters may be combined over a base that none of them names; that must be said, and speaks against a record that denies it."""
+    if found.base_is_theirs is False:
+        finding = f"none of the ingredients names {said.base.name} as its base, or a model of the same weights"
+        denied = "; soup.json says that one does" if said.base_is_theirs else ""
+        yield FileVerdict(CONFIG_NAME, finding + denied, bool(said.base_is_theirs))
+
+
+def _prose_contradictions(folder: ModelFolder, record: AdapterRecord) -> Iterator[str]:
+    """The card's sentences on the base and on the kind of adapter, where it has them."""
+    if CARD_NAME not in folder.files:
+        return
+    lines = folder.local_path(CARD_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    for begin, wanted in (("Base model:", base_line(record)), ("A LoRA of ", kind_of_adapter(record))):
+        yield from (
+            f"The card says '{line}'; by soup.json it is '{wanted}'."
+            for line in lines
+            if line.startswith(begin) and not line.startswith(wanted)
+        )
 
 
 def _shown(config: dict[str, Any], field: str) -> str:

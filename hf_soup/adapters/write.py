@@ -12,7 +12,8 @@ from hf_soup.adapters.card import adapter_card
 from hf_soup.adapters.record import AdapterRecord
 from hf_soup.checkpoints.folder import ModelFolder
 from hf_soup.checkpoints.side_files import side_files
-from hf_soup.merging.output import partial_folder
+from hf_soup.errors import InputError
+from hf_soup.merging.output import JOURNALS, partial_folder, partial_path
 from hf_soup.merging.produce import file_record
 from hf_soup.publishing import IngredientCard, Licence
 from hf_soup.publishing.card_files import marked
@@ -42,12 +43,15 @@ def write_adapter(
 ) -> None:
     """Writes the adapter to `out` with the card and soup.json. Tokenizer and the like come from the first of `ingredients`.
 
-    `cards`: of the ingredients. Completes the record. Raises InputError for a place that is taken, SoupError when the disk fails.
+    `cards`: of the ingredients. Completes the record. Raises InputError for a place that is taken, or where an unfinished merge
+    lies, SoupError when the disk fails.
     """
+    if problems := unfinished_merge(out):
+        raise InputError(problems)
     donor = ingredients[0]
     beside = [path for path in side_files(donor) if path != "config.json"]  # with one, it would pass for a full model
-    source = donor.fetch(beside)
     identity = record.model_dump(mode="json", exclude={"outputs"})
+    source = donor.fetch(beside) if beside else Path()
     with partial_folder(out, identity, overwrite=overwrite, fresh=True) as (folder, _):
         names = adapter.write(folder)
         for path in beside:
@@ -57,3 +61,14 @@ def write_adapter(
         text = adapter_card(record, cards, adapter.config(), licence)
         (folder / CARD_NAME).write_text(marked(text), encoding="utf-8")
         record.write(folder)
+
+
+def unfinished_merge(out: Path) -> list[str]:
+    """Returns why an adapter must not be written there: a merge was interrupted, and what it has done would be lost."""
+    partial = partial_path(out.expanduser().resolve())
+    if not any(journal.stat().st_size for journal in partial.glob(f"{JOURNALS}*")):
+        return []
+    return [
+        f"'{partial}' holds an unfinished merge, which the command that began it goes on with; remove it if it is not needed, or name "
+        "another output folder."
+    ]

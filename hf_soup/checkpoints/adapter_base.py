@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hf_soup.checkpoints.adapter_checkpoint import AdapterCheckpoint
 from hf_soup.checkpoints.folder import HubFolder, LocalFolder, ModelFolder
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, is_adapter
-from hf_soup.checkpoints.pickle_checkpoint import PickleCheckpoint
-from hf_soup.checkpoints.reference import ModelRef, PinnedRef
-from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
+from hf_soup.checkpoints.open_weights import open_weights
+from hf_soup.checkpoints.reference import ModelRef, PinnedRef, is_hub_id
 from hf_soup.checkpoints.resolve import resolve
-from hf_soup.checkpoints.safetensors_checkpoint import SafetensorsCheckpoint, StoredCheckpoint
-from hf_soup.checkpoints.weight_files import find_weights
+from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.checkpoints.same_weights import same_model
 from hf_soup.errors import InputError
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 
 
 class AdapterBases:
-    """The bases of several adapters; those of equal weights are one object, which reads its headers once.
+    """The bases of several adapters; what lies in one place is one object, which reads its headers once.
 
     `given`: the base of every adapter, whatever they name, except where a reference names another one. `stream`: bases on the
     Hub are read over the network. May be asked from several threads.
@@ -59,7 +56,7 @@ class AdapterBases:
         ref = named or base_reference(adapter)
         with self._lock:
             if ref not in self._opened:
-                self._opened[ref] = self._first_of_equals(self._open(ref, adapter))
+                self._opened[ref] = self._first_there(self._open(ref, adapter))
             return self._opened[ref]
 
     def _open(self, ref: ModelRef | PinnedRef, adapter: LoraAdapter) -> StoredCheckpoint:
@@ -72,23 +69,39 @@ class AdapterBases:
             folder = _folder(pinned, self._token, self._cache_dir)
             if is_adapter(folder):
                 raise InputError(f"{folder.ref.label}: is an adapter itself.")
-            weights = find_weights(folder)
-            if self._stream and isinstance(folder, HubFolder):
-                return RemoteCheckpoint(folder, weights)
-            return (SafetensorsCheckpoint if weights.format == "safetensors" else PickleCheckpoint)(folder, weights)
+            return open_weights(folder, stream=self._stream)
         except InputError as error:
             raise InputError(
                 [f"The base of {adapter.label}: {problem} {advice}" for problem in error.problems]
             ) from error
 
-    def _first_of_equals(self, base: StoredCheckpoint) -> StoredCheckpoint:
-        """The fingerprints of repositories are digests of their files; those of folders are samples and need a closer look."""
+    def _first_there(self, base: StoredCheckpoint) -> StoredCheckpoint:
+        """The object that was opened first for the place of this one."""
         for other in (*self._known, *self._opened.values()):
             if other.ref is not None and base.ref is not None and _is_same_place(other.ref, base.ref):
                 return other
-            if other.config == base.config and other.fingerprint == base.fingerprint and _same_files(other, base):
-                return other
         return base
+
+
+def with_common_bases(
+    models: Sequence[StoredCheckpoint], given: StoredCheckpoint | None = None
+) -> list[StoredCheckpoint]:
+    """Returns the models, of which adapters have one base object where theirs are the same model in several places.
+
+    That is the `given` base; else the first on the Hub, where anybody finds it; else the first. See `same_model`: no weights are
+    downloaded for it.
+    """
+    bases = list(dict.fromkeys(model.base for model in models if isinstance(model, AdapterCheckpoint)))
+    chosen: dict[StoredCheckpoint, StoredCheckpoint] = {} if given is None else {given: given}
+    for base in sorted(bases, key=lambda base: base.folder.ref.path is not None):
+        if base not in chosen:
+            kept = dict.fromkeys(chosen.values())
+            chosen[base] = next((one for one in kept if same_model(one.folder, base.folder)), base)
+    return [_over(chosen[model.base], model) if isinstance(model, AdapterCheckpoint) else model for model in models]
+
+
+def _over(base: StoredCheckpoint, model: AdapterCheckpoint) -> AdapterCheckpoint:
+    return model if base is model.base else AdapterCheckpoint(model.adapter, base, label=model.label)
 
 
 def base_reference(adapter: LoraAdapter) -> ModelRef:
@@ -100,7 +113,7 @@ def base_reference(adapter: LoraAdapter) -> ModelRef:
     advice = "name the base with base= (on the command line --base)"
     if name is None:
         raise InputError(f"{adapter.label}: its adapter_config.json does not name a base; {advice}.")
-    is_id = _HUB_ID.fullmatch(name) is not None
+    is_id = is_hub_id(name)
     if adapter.folder.ref.path is None:
         if not is_id:
             raise InputError(
@@ -120,11 +133,3 @@ def _folder(ref: PinnedRef, token: str | bool | None, cache_dir: str | Path | No
 
 def _is_same_place(one: PinnedRef, other: PinnedRef) -> bool:
     return replace(one, requested="") == replace(other, requested="")
-
-
-def _same_files(one: StoredCheckpoint, other: StoredCheckpoint) -> bool:
-    import torch
-
-    if one.ref is not None and one.ref.path is None:
-        return True
-    return one.names() == other.names() and all(torch.equal(one.read(name), other.read(name)) for name in one.names())

@@ -102,7 +102,11 @@ class AdapterCheckpoint(StoredCheckpoint):
         return self._digest(self.base.identity, self.adapter.tensors.identity)
 
     def sampled_digest(self) -> str:
-        return self._digest(self.base.fingerprint, self.adapter.tensors.sampled_digest())
+        return self.sampled_digest_over(self.base.fingerprint)
+
+    def sampled_digest_over(self, base_fingerprint: str) -> str:
+        """The same over a base of that fingerprint: one model has another where its files have no digests of the Hub."""
+        return self._digest(base_fingerprint, self.adapter.tensors.sampled_digest())
 
     def _digest(self, *weights: str) -> str:
         scales = {n: (update.scale, update.rows, update.part) for n, update in sorted(self.fitted.updates.items())}

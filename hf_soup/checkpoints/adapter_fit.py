@@ -6,8 +6,9 @@ adapter brings a head that the base lacks, those of the class that was adapted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hf_soup.checkpoints.checkpoint import TensorInfo
@@ -15,14 +16,13 @@ from hf_soup.checkpoints.dtypes import FLOATING
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, LoraUpdate, UpdateKind
 from hf_soup.checkpoints.lora_config import MERGE_FIRST
 from hf_soup.checkpoints.model_names import ModelNames, meta_model, names_of, stored_in
+from hf_soup.checkpoints.orientation import is_turned
 from hf_soup.checkpoints.quantised import quantised_how
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.checkpoints.stacked_fit import stacked_updates
+from hf_soup.checkpoints.untied import Untied, is_own_copy, may_be_tied, stays_tied, untied_by
 from hf_soup.errors import InputError
 
-# transformers keeps these matrices as [in, out] (Conv1D); PEFT turns the update around.
-_CONV1D_MODELS = ("clvp", "decision_transformer", "gpt2", "imagegpt", "openai-gpt")
-_CONV1D_MODULES = ("c_attn", "c_fc", "c_proj", "q_attn")
 _CONVERTED = "stores cut, fused with others, or in another order"
 _SHOWN = 5
 
@@ -55,19 +55,26 @@ def fit_adapter(adapter: LoraAdapter, base: StoredCheckpoint, config: dict[str, 
             "the one that it was quantised from, which its card names."
         )
     own = {name: name for name in base.names()}
-    model = None
+    settings = config or base.config
+
+    @cache
+    def model() -> Any:
+        return meta_model(settings, adapter.config.base_class, adapter.config.task_type)
+
     renamed = any(name not in own for name in (*adapter.updates, *adapter.replaced))
-    if renamed or adapter.stacked or adapter.config.target_parameters:
-        model = meta_model(config or base.config, adapter.config.base_class, adapter.config.task_type)
-    names = names_of(model) if renamed and model is not None else None
-    dropped = _saved_tied(adapter, base, names)
+    asked = renamed or may_be_tied(adapter, settings)
+    names = names_of(model()) if asked and model() is not None else None
+    untied = untied_by(adapter, base, names, settings) if asked else Untied({}, tied=True)
+    dropped = _saved_tied(adapter, base, names, untied)
     wanted = [name for name in (*adapter.updates, *adapter.replaced) if name not in dropped]
-    changed = names is not None and _brings_head(adapter, base, names, dropped)
+    changed = names is not None and _brings_head(adapter, base, names, dropped, untied)
     base_names = _names_of_class(names, base) if changed and names is not None else own
+    base_names |= _kept(untied, names, base)
     table = {name: _place(name, names, base_names, base) for name in wanted}
-    problems = list(_unknown(adapter, base, table, names))
+    problems = [*untied.problems, *_unknown(adapter, base, table, names)]
     updates = {str(table[name]): update for name, update in adapter.updates.items() if table.get(name)}
-    stacked, misplaced = stacked_updates(adapter, model, base, base_names)
+    has_stacked = bool(adapter.stacked or adapter.config.target_parameters)
+    stacked, misplaced = stacked_updates(adapter, model() if has_stacked else None, base, base_names)
     updates |= stacked
     problems += misplaced
     replaced = {
@@ -76,18 +83,19 @@ def fit_adapter(adapter: LoraAdapter, base: StoredCheckpoint, config: dict[str, 
     infos = _infos(adapter, base, base_names, replaced)
     transposed = set()
     for name, update in updates.items():
-        problem, turned = _orientation(adapter, base, update, infos[name])
+        problem, turned = _orientation(adapter, base, update, infos[name], model)
         problems += [problem] if problem else []
         if turned:
             transposed.add(name)
     if changed and names is not None:
         problems += _unfilled(adapter, base, names, infos)
     problems += _misfits(adapter, base, base_names, replaced)
+    problems += _short(adapter, untied, names, infos)
     if problems:
         raise InputError(problems)
-    fitted_config = _config(
-        adapter, dict(config or base.config), names.class_name if changed and names else None, infos, replaced
-    )
+    fitted_config = _config(adapter, dict(settings), names.class_name if changed and names else None, infos, replaced)
+    if not untied.tied:
+        fitted_config["tie_word_embeddings"] = False
     return FittedAdapter(infos, base_names, updates, replaced, frozenset(transposed), fitted_config)
 
 
@@ -113,7 +121,19 @@ def _place(name: str, names: ModelNames | None, base_names: dict[str, str], base
     return stored_in(stored, names.prefix, set(base_names))
 
 
-def _saved_tied(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames | None) -> set[str]:
+def _kept(untied: Untied, names: ModelNames | None, base: StoredCheckpoint) -> dict[str, str]:
+    """The base's name for every matrix that is a tensor of its own now, where the base's files have only the other."""
+    if names is None:
+        return {}
+    there, found = set(base.names()), {}
+    for name, other in untied.kept.items():
+        place = _stored(name, names)
+        if place not in there and (source := stored_in(_stored(other, names), names.prefix, there)) is not None:
+            found[place] = source
+    return found
+
+
+def _saved_tied(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames | None, untied: Untied) -> set[str]:
     """Output matrices, or trained rows of them, that PEFT saves beside adapted embeddings although the base ties them: copies."""
     if names is None:
         return set()
@@ -122,7 +142,7 @@ def _saved_tied(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames 
     saved = {
         name
         for name in absent & set(adapter.replaced)
-        if not any(name.startswith((f"{module}.", f"model.{module}.")) for module in adapter.config.modules_to_save)
+        if untied.tied and (stays_tied(adapter) or not is_own_copy(name, adapter))
     }
     rows = [update.rows for name, update in adapter.updates.items() if name not in absent]
     return saved | {
@@ -130,13 +150,15 @@ def _saved_tied(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames 
     }
 
 
-def _brings_head(adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames, dropped: set[str]) -> bool:
+def _brings_head(
+    adapter: LoraAdapter, base: StoredCheckpoint, names: ModelNames, dropped: set[str], untied: Untied
+) -> bool:
     """Whether the adapter was trained with a class that the base was not saved as."""
     there = set(base.names())
     new = [
         n for n in adapter.replaced if n not in dropped and stored_in(_stored(n, names), names.prefix, there) is None
     ]
-    return bool(new) and names.class_name not in (base.config.get("architectures") or [])
+    return bool(new or untied.kept) and names.class_name not in (base.config.get("architectures") or [])
 
 
 def _unknown(
@@ -201,21 +223,31 @@ def _misfits(
             yield f"{adapter.label}: tensor '{stored}' is {list(ours)}, in {base.label} it is {list(theirs)}."
 
 
+def _short(
+    adapter: LoraAdapter, untied: Untied, names: ModelNames | None, infos: dict[str, TensorInfo]
+) -> Iterator[str]:
+    """Matrices that were tied have as many rows as each other."""
+    for name, other in untied.kept.items():
+        kept, replaced = infos.get(_stored(name, names)), infos.get(_stored(other, names))
+        if kept is not None and replaced is not None and kept.shape != replaced.shape:
+            yield (
+                f"{adapter.label}: brings '{other}' {list(replaced.shape)} as a copy of its own and not '{name}', which is "
+                f"{list(kept.shape)} in the base; save both with it (save_embedding_layers=True)."
+            )
+
+
 def _orientation(
-    adapter: LoraAdapter, base: StoredCheckpoint, update: LoraUpdate, info: TensorInfo
+    adapter: LoraAdapter, base: StoredCheckpoint, update: LoraUpdate, info: TensorInfo, model: Callable[[], Any]
 ) -> tuple[str | None, bool]:
-    """Returns (problem, whether the tensor is stored as [in, out])."""
+    """Returns (problem, whether the tensor is stored as [in, out]). `model`: see `is_turned`."""
     if info.dtype not in FLOATING:
         return (
             f"{adapter.label}: adapts '{info.name}', which is {info.dtype} in {base.label}: the base is quantised; name the same model "
             "in 16 or 32 bits with base=."
         ), False
     if update.kind is UpdateKind.LINEAR and len(info.shape) == 2 and info.shape == update.shape[::-1]:
-        if info.shape != update.shape:
-            return None, True
-        model, module = base.config.get("model_type"), update.module.rsplit(".", 1)[-1]
-        known = model in _CONV1D_MODELS
-        return None, module in _CONV1D_MODULES if known else adapter.config.fan_in_fan_out
+        turned = is_turned(adapter, update, info.shape, base.config.get("model_type"), model)
+        return (turned, False) if isinstance(turned, str) else (None, turned)
     if update.kind is UpdateKind.ROWS:
         if len(info.shape) == 2 and info.shape[1] == update.shape[1] and max(update.rows) < info.shape[0]:
             return None, False

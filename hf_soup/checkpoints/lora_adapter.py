@@ -45,6 +45,8 @@ _FACTOR = re.compile(
 )
 _SCALES = (1e-3, 1e3)  # outside of these an alpha is a slip of the pen, or the adapter does nothing
 _TOKENS = re.compile(r"(?P<module>.+)\.token_adapter\.trainable_tokens_delta")
+_LEFTOVERS = (".original_module.", ".modules_to_save.")
+"""With bias="all" PEFT also saves biases of heads under the names of its wrapper, and does not load them."""
 _FOREIGN = {
     "lora_down": "the format of kohya's scripts (lora_down, lora_up)",
     ".lora.down": "an old format of diffusers (lora.down, lora.up)",
@@ -242,6 +244,8 @@ class LoraAdapter:
         for stored in self.tensors.names():
             info = self.tensors.info(stored)
             name = stored.removeprefix(_PREFIX)
+            if any(part in name for part in _LEFTOVERS):
+                continue
             if info.dtype not in FLOATING:
                 problems.append(f"{self.label}: tensor '{stored}' is {info.dtype}, not a floating-point number.")
             elif match := _FACTOR.fullmatch(name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +112,8 @@ def read_lora_config(folder: ModelFolder) -> LoraConfig:
     alpha: Any = raw.get("lora_alpha")
     patterns = {name: raw.get(name) or {} for name in ("rank_pattern", "alpha_pattern")}
     if not _is_number(rank) or rank <= 0 or not _is_number(alpha):
-        problems.append(f"{where}: r is {rank!r} and lora_alpha {alpha!r}; both must be numbers, r above 0.")
+        shown = f"r is {reprlib.repr(rank)} and lora_alpha {reprlib.repr(alpha)}"
+        problems.append(f"{where}: {shown}; both must be numbers, r above 0.")
     for name, pattern in patterns.items():
         if not isinstance(pattern, dict) or not all(_is_number(value) for value in pattern.values()):
             problems.append(f"{where}: {name} does not map module names to numbers.")
@@ -122,9 +124,10 @@ def read_lora_config(folder: ModelFolder) -> LoraConfig:
     tokens = _trainable_tokens(raw.get("trainable_token_indices"))
     if tokens is None:
         problems.append(f"{where}: trainable_token_indices gives no lists of different numbers from 0.")
-    parameters = raw.get("target_parameters") or []
-    if not isinstance(parameters, list) or not all(_text(name) for name in parameters):
-        problems.append(f"{where}: target_parameters is no list of names.")
+    lists = {name: raw.get(name) or [] for name in ("modules_to_save", "target_parameters")}
+    for name, listed in lists.items():
+        if not isinstance(listed, list) or not all(_text(each) for each in listed):
+            problems.append(f"{where}: {name} is no list of names.")
     if problems or tokens is None:
         raise InputError(problems)
     mapping = raw.get("auto_mapping") or {}
@@ -136,8 +139,8 @@ def read_lora_config(folder: ModelFolder) -> LoraConfig:
         rank_pattern=patterns["rank_pattern"],
         alpha_pattern=patterns["alpha_pattern"],
         fan_in_fan_out=bool(raw.get("fan_in_fan_out")),
-        modules_to_save=tuple(str(name) for name in raw.get("modules_to_save") or ()),
-        target_parameters=tuple(parameters),
+        modules_to_save=tuple(lists["modules_to_save"]),
+        target_parameters=tuple(lists["target_parameters"]),
         trainable_tokens=tokens,
         task_type=_text(raw.get("task_type")),
         base_name=_text(raw.get("base_model_name_or_path")),
@@ -196,7 +199,12 @@ def _compiles(pattern: str) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def _text(value: Any) -> str | None:

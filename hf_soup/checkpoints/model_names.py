@@ -29,13 +29,13 @@ class ModelNames:
     """`stored`: the name in files of every tensor in memory that lies there as it is, with its memory name as the key.
 
     `converted`: of every other the names of what its numbers lie in: cut, fused with others, or in another order. `tied`: those
-    that share another's weights and need not be in files. `prefix`: of the headless model.
+    that share another's weights, whose name is the value, and need not be in files. `prefix`: of the headless model.
     """
 
     class_name: str
     stored: dict[str, str]
     converted: dict[str, tuple[str, ...]]
-    tied: frozenset[str]
+    tied: dict[str, str]
     prefix: str
 
     def in_files(self) -> dict[str, str]:
@@ -127,6 +127,5 @@ def _stored_names(model: Any) -> tuple[dict[str, str], dict[str, tuple[str, ...]
     return stored, converted
 
 
-def _tied(model: Any) -> frozenset[str]:
-    tied = getattr(model, "all_tied_weights_keys", None) or {}
-    return frozenset(tied)
+def _tied(model: Any) -> dict[str, str]:
+    return dict(getattr(model, "all_tied_weights_keys", None) or {})

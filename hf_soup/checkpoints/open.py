@@ -9,12 +9,10 @@ from hf_soup.checkpoints.adapter_base import AdapterBases
 from hf_soup.checkpoints.adapter_checkpoint import AdapterCheckpoint
 from hf_soup.checkpoints.folder import HubFolder, LocalFolder, ModelFolder
 from hf_soup.checkpoints.lora_adapter import LoraAdapter, foreign_format, is_adapter
-from hf_soup.checkpoints.pickle_checkpoint import PickleCheckpoint
+from hf_soup.checkpoints.open_weights import open_weights
 from hf_soup.checkpoints.reference import PinnedRef
-from hf_soup.checkpoints.remote_checkpoint import RemoteCheckpoint
 from hf_soup.checkpoints.resolve import resolve
 from hf_soup.checkpoints.safetensors_checkpoint import SafetensorsCheckpoint, StoredCheckpoint
-from hf_soup.checkpoints.weight_files import find_weights
 from hf_soup.errors import InputError
 
 
@@ -44,18 +42,15 @@ def open_checkpoint(
         adapter = LoraAdapter(folder)
         base = (bases or AdapterBases(token=token, cache_dir=cache_dir, stream=stream)).of(adapter, named)
         return AdapterCheckpoint(adapter, base, label=f"{base.label}+{adapter.label}" if named is not None else None)
-    weights = find_weights(folder)
+    checkpoint = open_weights(folder, stream=stream)
     if named is not None:
         raise InputError(
             f"{folder.ref.label}: is a full model, not a LoRA adapter, and cannot be added to {named.label}; name it by itself."
         )
-    if stream and isinstance(folder, HubFolder):
-        return RemoteCheckpoint(folder, weights)
-    if weights.format == "pickle":
-        return PickleCheckpoint(folder, weights)
-    checkpoint = SafetensorsCheckpoint(folder, weights)
-    if foreign := foreign_format(checkpoint.names(), checkpoint.label):
-        raise InputError(foreign)
+    if isinstance(checkpoint, SafetensorsCheckpoint):
+        foreign = foreign_format(checkpoint.names(), checkpoint.label)
+        if foreign is not None:
+            raise InputError(foreign)
     return checkpoint
 
 

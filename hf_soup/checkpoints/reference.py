@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from hf_soup.errors import InputError
 
-_HUB_ID = r"[A-Za-z0-9][\w.\-]*(?:/[A-Za-z0-9][\w.\-]*)?"
+_HUB_ID = r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?"
 _REFERENCE = re.compile(rf"(?P<repo>{_HUB_ID})(?:@(?P<revision>[^:@]+))?(?::(?P<subfolder>.+))?")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _GLOB = re.compile(r"[*?\[]")
@@ -67,7 +67,7 @@ class ModelRef:
             raise InputError(
                 f"'{text}' is neither a folder that exists nor a Hub reference of the form user/name[@revision][:subfolder]."
             )
-        subfolder = _checked_subfolder(match["subfolder"], text)
+        subfolder = checked_subfolder(match["subfolder"], text)
         return cls(text, repo_id=match["repo"], revision=match["revision"] or revision, subfolder=subfolder)
 
     @property
@@ -104,6 +104,25 @@ class PinnedRef:
         return f"{self.repo_id}@{str(self.revision)[:7]}" + (f":{self.subfolder}" if self.subfolder else "")
 
 
+def is_hub_id(text: str) -> bool:
+    """Whether a text is formed like the name of a repository or a data set: `user/name`, or `name` alone.
+
+    >>> is_hub_id("me/run_1"), is_hub_id("/home/me/run_1")
+    (True, False)
+    """
+    return re.fullmatch(_HUB_ID, text) is not None
+
+
+def checked_subfolder(subfolder: str | None, text: str) -> str | None:
+    """Returns a subfolder without superfluous characters. Raises InputError for one that leads out of `text`, the repository."""
+    if subfolder is None:
+        return None
+    parts = PurePosixPath(subfolder).parts
+    if "\\" in subfolder or subfolder.startswith("/") or ".." in parts or not parts:
+        raise InputError(f"The subfolder of '{text}' must be a path below the repository, such as runs/3.")
+    return "/".join(parts)
+
+
 def _looks_local(text: str) -> bool:
     return text.startswith((".", "/", "~", "\\")) or bool(_DRIVE.match(text))
 
@@ -116,14 +135,5 @@ def _local(text: str) -> ModelRef:
     if cut > 1:  # index 1 is a drive letter's colon
         parent = Path(text[:cut]).expanduser()
         if parent.is_dir():
-            return ModelRef(text, path=parent, subfolder=_checked_subfolder(text[cut + 1 :], text))
+            return ModelRef(text, path=parent, subfolder=checked_subfolder(text[cut + 1 :], text))
     raise InputError(f"The folder '{text}' does not exist.")
-
-
-def _checked_subfolder(subfolder: str | None, text: str) -> str | None:
-    if subfolder is None:
-        return None
-    parts = PurePosixPath(subfolder).parts
-    if "\\" in subfolder or subfolder.startswith("/") or ".." in parts or not parts:
-        raise InputError(f"The subfolder of '{text}' must be a path below the repository, such as runs/3.")
-    return "/".join(parts)

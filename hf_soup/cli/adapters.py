@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hf_soup.cli import options as opt
 from hf_soup.cli.output import merge_is_kept, print_json, print_warnings, show
+from hf_soup.errors import SoupError
 
 if TYPE_CHECKING:
     from hf_soup.adapters import MadeAdapter
+    from hf_soup.checkpoints import ModelRef
+    from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
     from hf_soup.results import MergedModel
 
 app = typer.Typer(help="Combine LoRA adapters into one, or make one of a full fine-tune.", no_args_is_help=True)
@@ -49,7 +55,10 @@ def combine(
     ] = None,
     overwrite: opt.Overwrite = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on with adapters that were not trained or scale absurdly.")
+        bool,
+        typer.Option(
+            "--force", help="Go on with adapters that were not trained, scale absurdly or stand there twice."
+        ),
     ] = False,
     push: opt.Push = None,
     private: opt.Private = False,
@@ -68,18 +77,23 @@ def combine(
         "overwrite": overwrite,
         "force": force,
         "license": license,
-        "publish": Target(push, private) if push is not None else False,
-        **({} if normalize else {"normalize": False}),
+        "publish": Target(push, private, name_private=name_private) if push is not None else False,
     }
-    soup = Soup(adapters, base=base)
     if form == "model":
         if rank is not None or energy is not None:
             raise InputError("--rank and --energy belong to --as svd; a full model keeps everything.")
-        _finish(soup.merge("linear", **shared), push, private, license, name_private, as_json)
+        _finish(_full_model(adapters, base, normalize, shared), push, private, license, name_private, as_json)
         return
     if form not in ("concat", "svd"):
         raise InputError(f"--as {form}: is model, concat or svd.")
-    made = soup.merge("linear", as_="svd" if form == "svd" else "concat", rank=_rank(rank), energy=energy, **shared)
+    with _nothing_is_kept():
+        made = Soup(adapters, base=base).merge(
+            as_="svd" if form == "svd" else "concat",
+            rank=_rank(rank),
+            energy=energy,
+            normalize=normalize,
+            **shared,
+        )
     _finish(made, push, private, license, name_private, as_json)
 
 
@@ -104,19 +118,69 @@ def extract(
     from hf_soup.adapters import extract_adapter
     from hf_soup.publishing import Target
 
-    publish: bool | Target = Target(push, private) if push is not None else False
-    made = extract_adapter(
-        model,
-        base,
-        out=out,
-        rank=rank,
-        energy=energy,
-        full=full,
-        overwrite=overwrite,
-        license=license,
-        publish=publish,
-    )
+    publish: bool | Target = Target(push, private, name_private=name_private) if push is not None else False
+    with _nothing_is_kept():
+        made = extract_adapter(
+            model,
+            base,
+            out=out,
+            rank=rank,
+            energy=energy,
+            full=full,
+            overwrite=overwrite,
+            license=license,
+            publish=publish,
+        )
     _finish(made, push, private, license, name_private, as_json)
+
+
+class _Interrupted(SoupError):
+    exit_code = 130
+
+
+@contextmanager
+def _nothing_is_kept() -> Iterator[None]:
+    """An adapter is written at the end and as a whole, so that after Ctrl-C there is nothing to go on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted(
+            "Interrupted. Nothing was written: the same command begins again, and downloads nothing twice."
+        ) from None
+
+
+def _full_model(adapters: list[str], base: str | None, normalize: bool, options: dict[str, Any]) -> MergedModel:
+    """The average of the adapted models, or, of weights that do not sum to 1, the base with the weighted sum of their updates.
+
+    A sum of whole models with such weights would multiply the base.
+    """
+    from hf_soup.adapters.common_base import common_base
+    from hf_soup.checkpoints import AdapterCheckpoint
+    from hf_soup.soup import Soup
+
+    soup = Soup(adapters, base=base)
+    models = soup.ingredients.models
+    weights = options["weights"] or [1.0] * len(models)
+    if base is not None:
+        print_warnings(common_base([m.adapter for m in models if isinstance(m, AdapterCheckpoint)], base).warnings)
+    if normalize or math.isclose(math.fsum(weights), 1):
+        return soup.merge("linear", normalize=normalize, **options)
+    return Soup(adapters, base=base or _base_of(models)).merge("task_arithmetic", **options)
+
+
+def _base_of(models: Sequence[StoredCheckpoint]) -> ModelRef:
+    """Where the one base of all adapters was found."""
+    from hf_soup.checkpoints import AdapterCheckpoint, ModelRef
+    from hf_soup.errors import InputError
+
+    bases = list(dict.fromkeys(m.base.ref for m in models if isinstance(m, AdapterCheckpoint)))
+    if len(bases) != 1 or bases[0] is None or not all(isinstance(m, AdapterCheckpoint) for m in models):
+        raise InputError(
+            "--no-normalize with weights that do not sum to 1 adds the updates to a base, and these models do not all name one base; "
+            "name it with --base MODEL."
+        )
+    ref = bases[0]
+    return ModelRef(ref.requested, ref.repo_id, ref.revision, ref.subfolder, ref.path)
 
 
 def _finish(

@@ -9,6 +9,7 @@ from itertools import repeat
 from pathlib import Path
 
 from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, ModelRef, PinnedRef, open_checkpoint, resolve
+from hf_soup.checkpoints.adapter_base import with_common_bases
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
 from hf_soup.merging.adapter_health import adapter_problems, adapters_among
@@ -86,13 +87,14 @@ def open_ingredients(
             given = given.base
         bases = AdapterBases(given, token=token, cache_dir=cache_dir, stream=stream)
         opened = list(pool.map(open_one, pinned, repeat(bases))) if base is None or given is not None else []
-    checkpoints = tuple(checkpoint for checkpoint in opened if checkpoint is not None)
-    own_bases = [model for ref, model in zip(pinned, opened, strict=False) if ref.base is None and model is not None]
-    problems += _different_bases(own_bases)
+    there = [(ref, model) for ref, model in zip(pinned, opened, strict=False) if model is not None]
+    under = given.base if isinstance(given, AdapterCheckpoint) else given
+    checkpoints = with_common_bases([model for _, model in there], under)
+    problems += _different_bases([m for (ref, _), m in zip(there, checkpoints, strict=True) if ref.base is None])
     if problems:
         adapters = adapters_among([*pinned, *pinned_base], token=token, cache_dir=cache_dir)
         raise InputError(list(dict.fromkeys([*problems, *adapter_problems(adapters)])))
-    return Ingredients(checkpoints, given)
+    return Ingredients(tuple(checkpoints), given)
 
 
 def _different_bases(models: Sequence[StoredCheckpoint]) -> list[str]:

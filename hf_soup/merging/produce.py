@@ -18,6 +18,7 @@ from hf_soup.merging.layout import INDEX_NAME
 from hf_soup.merging.output import FAILED, JOURNALS, partial_folder
 from hf_soup.merging.plan import Plan
 from hf_soup.merging.portions import Portion, portions_of, share, unfinished
+from hf_soup.merging.positions import positions_as_text
 from hf_soup.merging.record import FileRecord, IngredientRecord, SoupRecord
 from hf_soup.merging.resume import recorded_roots, still_there
 from hf_soup.merging.slabs import in_reading_order
@@ -169,6 +170,7 @@ def make_record(plan: Plan, digests: bool = False) -> SoupRecord:
         ingredients=records,
         base=base,
         donor=plan.donor,
+        shared=positions_as_text(place for place, tensor in enumerate(plan.tensors) if tensor.shared),
         dtype=plan.dtype,
         shard_bytes=plan.shard_bytes,
         device=plan.device,

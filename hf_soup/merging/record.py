@@ -84,6 +84,8 @@ class SoupRecord(_Strict):
     """Index in `ingredients` of the model whose config, tokenizer and processor files were copied; None: the base."""
     ancestor: str | None = None
     """Hub ID of the pre-trained model that all ingredients' cards name as their base, where they do."""
+    shared: str = ""
+    """Which tensors all ingredients had from one place, so that they were copied: their positions among the result's sorted names."""
     dtype: str | None = None
     """Output dtype of all floating tensors, None where each kept its own."""
     shard_bytes: int

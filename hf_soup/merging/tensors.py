@@ -108,13 +108,7 @@ def with_shared(
     So adapters of one base give back, bit for bit, what none of them touches; three thirds of a number may be another number.
     `models`, `parameters`: in the order of the tensors' sources.
     """
-    left = {
-        tensor.info.name: tensor
-        for tensor in tensors
-        if tensor.rule is Rule.COMBINE
-        and models[0].info(tensor.sources[0]).dtype == tensor.info.dtype
-        and method.returns_equals(parameters.of(tensor.info.name))
-    }
+    left = {tensor.info.name: tensor for tensor in tensors if may_be_shared(tensor, models[0], method, parameters)}
     places: list[tuple[int | None, Checkpoint]] = [*enumerate(models), *([(None, base)] if base is not None else [])]
     common: dict[str, Origin] = {}
     for place, checkpoint in places:
@@ -125,6 +119,15 @@ def with_shared(
         common = common or origins
         left = {name: tensor for name, tensor in left.items() if origins[name] == common[name]}
     return [replace(tensor, shared=True) if tensor.info.name in left else tensor for tensor in tensors]
+
+
+def may_be_shared(tensor: MergedTensor, first: Checkpoint, method: MergeMethod, parameters: TensorParameters) -> bool:
+    """Whether the tensor needs no arithmetic where all models have the same. `first`: the first of the tensor's sources."""
+    return (
+        tensor.rule is Rule.COMBINE
+        and first.info(tensor.sources[0]).dtype == tensor.info.dtype
+        and method.returns_equals(parameters.of(tensor.info.name))
+    )
 
 
 def _source(model: Checkpoint, name: str) -> str | None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class VirtualCheckpoint(Checkpoint):
     """What a merge would write, bit for bit, without writing it.
 
-    `sides`: whose config, tokenizer and processor go with it. `plan`: by which it can be written, where there is one.
+    `tensors`: by name. `sides`: whose config, tokenizer and processor go with it. `plan`: by which it can be written, where
+    there is one.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class VirtualCheckpoint(Checkpoint):
         self.config = config
         self.sides = sides
         self.label = f"{combination.method.name} of {len(combination.models)} models"
-        self._tensors = {tensor.info.name: tensor for tensor in tensors}
+        self.tensors = {tensor.info.name: tensor for tensor in tensors}
         self._surveys: dict[str, Any] = {}
         self._surveying = threading.Lock()
 
@@ -61,7 +62,7 @@ class VirtualCheckpoint(Checkpoint):
         donor = combination.donor_checkpoint.origins()
         return {
             name: donor[tensor.source(combination.donor)] if tensor.copied else (own, name)
-            for name, tensor in self._tensors.items()
+            for name, tensor in self.tensors.items()
         }
 
     def _sources(self) -> list[Checkpoint]:
@@ -78,16 +79,16 @@ class VirtualCheckpoint(Checkpoint):
             "draws": list(combination.fingerprints),
             "base": combination.base is not None,
             "donor": combination.donor,
-            "dtypes": sorted({(name, tensor.info.dtype) for name, tensor in self._tensors.items()}),
+            "dtypes": sorted({(name, tensor.info.dtype) for name, tensor in self.tensors.items()}),
             "device": combination.device.split(":")[0],
         }
         return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()
 
     def names(self) -> list[str]:
-        return sorted(self._tensors)
+        return sorted(self.tensors)
 
     def info(self, name: str) -> TensorInfo:
-        return self._tensors[name].info
+        return self.tensors[name].info
 
     def side_folder(self) -> Path:
         return self.sides.side_folder()
@@ -97,7 +98,7 @@ class VirtualCheckpoint(Checkpoint):
             out = self.empty(name, stop - start)
         out = out[: stop - start]
         with one_torch_thread():
-            self.combination.span(self._tensors[name], start, stop, self._survey(name), out)
+            self.combination.span(self.tensors[name], start, stop, self._survey(name), out)
         return out
 
     def _survey(self, name: str) -> Any:
@@ -106,6 +107,6 @@ class VirtualCheckpoint(Checkpoint):
             return None
         with self._surveying:
             if name not in self._surveys:
-                tensor = self._tensors[name]
+                tensor = self.tensors[name]
                 self._surveys[name] = self.combination.survey(tensor, self.combination.sources(tensor))
             return self._surveys[name]

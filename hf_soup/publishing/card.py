@@ -9,6 +9,7 @@ from typing import Any
 from hf_soup.merging.record import SoupRecord
 from hf_soup.publishing.card_front_matter import card_front_matter
 from hf_soup.publishing.card_tables import (
+    adapter_base_table,
     cell,
     difference_table,
     evidence_table,
@@ -20,7 +21,7 @@ from hf_soup.publishing.front_matter import join_front_matter
 from hf_soup.publishing.ingredient_cards import IngredientCard, common_ancestor
 from hf_soup.publishing.licences import Licence
 from hf_soup.publishing.loading_code import loading_code
-from hf_soup.publishing.private_names import is_hidden, without_names
+from hf_soup.publishing.private_names import is_hidden, named_models, without_names
 from hf_soup.selection.evidence import FRACTIONS
 
 _TEMPLATE = Path(__file__).with_name("card.md.jinja")
@@ -49,7 +50,7 @@ def render_card(
     secret = {name for name, ingredient in alias.items() if ingredient.name != name}
     record = without_names(record, hidden)
     metadata = card_front_matter(record, cards, config, licence, repo_id, secret)
-    body = _template().render(_facts(record, cards, config, licence, repo_id, plot, secret))
+    body = _template().render(_facts(record, cards, config, licence, repo_id, plot, secret, hidden))
     return join_front_matter(metadata, body)
 
 
@@ -71,6 +72,7 @@ def _facts(
     repo_id: str | None,
     plot: str | None,
     secret: set[str],
+    hidden: frozenset[str],
 ) -> dict[str, Any]:
     from hf_soup.methods import method_named
 
@@ -79,7 +81,8 @@ def _facts(
     selection = record.selection if record.selection and record.selection.get("steps") else None
     target = repo_id or _LOCAL_TARGET
     unpublished = [one for one in record.ingredients if one.repo_id is None]
-    hidden = [one for one in unpublished if is_hidden(one)]
+    masked = [one for one in unpublished if is_hidden(one)]
+    supplied = dict.fromkeys(one.name for one in named_models(record) if one.repo_id is None)
     return {
         "title": repo_id.split("/")[-1] if repo_id else "Model soup",
         "what": _what(record),
@@ -89,9 +92,11 @@ def _facts(
         "summary": method.summary,
         "source": method.source,
         "ingredients": "\n".join(ingredient_table(record)),
-        "hidden": len(hidden),
-        "locals": len(unpublished) - len(hidden),
-        "ancestor": _ancestor(record, cards, secret),
+        "adapters": _adapters(record),
+        "adapter_bases": "\n".join(adapter_base_table(record)),
+        "hidden": len(masked),
+        "locals": len(unpublished) - len(masked),
+        "ancestor": _ancestor(record, cards, secret, hidden),
         "settings": _settings(record),
         "selection": _selection(selection) if selection else "",
         "steps": "\n".join(step_table(selection)) if selection else "",
@@ -102,10 +107,8 @@ def _facts(
         "statements": [str(statement) for statement in evidence.get("statements", [])],
         "sets": [_set(one) for one in evidence.get("sets", [])],
         "code": loading_code(config, target),
-        "verify": " ".join(
-            [f"hf-soup verify {target}", *(f"--ingredient '{cell(one.name)}=DIR'" for one in unpublished)]
-        ),
-        "supply": bool(unpublished),
+        "verify": " ".join([f"hf-soup verify {target}", *(f"--ingredient '{cell(name)}=DIR'" for name in supplied)]),
+        "supply": bool(supplied),
         "device": record.device,
         "licence_note": _licence_note(cards, licence, secret),
     }
@@ -125,12 +128,26 @@ def _what(record: SoupRecord) -> str:
     return f"A **merge** of {models}."
 
 
-def _ancestor(record: SoupRecord, cards: Sequence[IngredientCard], secret: set[str]) -> str | None:
+def _adapters(record: SoupRecord) -> str:
+    """A sentence that says which ingredients are adapters, "" where none is."""
+    count, total = sum(one.adapter_of is not None for one in record.ingredients), len(record.ingredients)
+    if not count:
+        return ""
+    if total == 1:
+        who = "The ingredient is a LoRA adapter"
+    else:
+        who = f"{'All' if count == total else count} of the ingredients {'are LoRA adapters' if count > 1 else 'is a LoRA adapter'}"
+    return f"{who}: what was merged is the base with the adapter's update added to it."
+
+
+def _ancestor(
+    record: SoupRecord, cards: Sequence[IngredientCard], secret: set[str], hidden: frozenset[str]
+) -> str | None:
     if record.base is not None:
         return ingredient_link(record.base)
-    # A private card's word is not published; what public cards agree on is known anyway.
+    # A private card's word is not published, and a base that must not be named is not, although public cards name it.
     named = common_ancestor([card for card in cards if card.name not in secret])
-    return f"`{named}`, as the ingredients' cards say" if named else None
+    return f"`{named}`, as the ingredients' cards say" if named and named not in hidden else None
 
 
 def _settings(record: SoupRecord) -> str:

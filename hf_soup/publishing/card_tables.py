@@ -29,8 +29,16 @@ def ingredient_table(record: SoupRecord) -> list[str]:
     rows = []
     for index, ingredient in enumerate(record.ingredients):
         values = [f"{values[index]:.4f}" for values in columns.values()]
-        rows.append([ingredient_link(ingredient), _commit(ingredient), *values])
+        kind = " (LoRA adapter)" if ingredient.adapter_of is not None else ""
+        rows.append([ingredient_link(ingredient) + kind, _commit(ingredient), *values])
     return markdown_table(["Ingredient", "Commit", *columns], rows, numbers=len(columns))
+
+
+def adapter_base_table(record: SoupRecord) -> list[str]:
+    """The bases of adapters among the ingredients, each once; no lines where there are none."""
+    bases = [one.adapter_of for one in record.ingredients if one.adapter_of is not None]
+    rows = dict.fromkeys((ingredient_link(base), _commit(base)) for base in bases)
+    return markdown_table(["Base of the adapters", "Commit"], [*rows]) if rows else []
 
 
 def ingredient_link(ingredient: IngredientRecord) -> str:

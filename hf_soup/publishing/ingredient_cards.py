@@ -12,13 +12,13 @@ from typing import Any
 
 from hf_soup.checkpoints import PinnedRef, open_folder
 from hf_soup.checkpoints.folder import ModelFolder
+from hf_soup.checkpoints.reference import is_hub_id
 from hf_soup.merging.record import IngredientRecord
 from hf_soup.publishing.front_matter import split_front_matter
 from hf_soup.publishing.licences import Licence
 from hf_soup.publishing.patience import patiently
 
 CARD_NAME = "README.md"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ def parse_card(metadata: dict[str, Any], name: str) -> IngredientCard:
         languages=tuple(
             word for word in _texts(metadata.get("language")) if re.fullmatch(r"[a-z]{2,3}|code|multilingual", word)
         ),
-        datasets=tuple(word for word in _texts(metadata.get("datasets")) if _HUB_ID.fullmatch(word)),
+        datasets=tuple(word for word in _texts(metadata.get("datasets")) if is_hub_id(word)),
         pipeline_tag=_text(metadata.get("pipeline_tag")),
         library_name=_text(metadata.get("library_name")),
-        base_models=tuple(word for word in _texts(metadata.get("base_model")) if _HUB_ID.fullmatch(word)),
+        base_models=tuple(word for word in _texts(metadata.get("base_model")) if is_hub_id(word)),
     )
 
 

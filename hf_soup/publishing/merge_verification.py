@@ -7,9 +7,10 @@ from hf_soup.checkpoints import open_checkpoint
 from hf_soup.checkpoints.folder import ModelFolder
 from hf_soup.merging.record import RECORD_NAME, SoupRecord
 from hf_soup.publishing.card_check import card_contradictions
-from hf_soup.publishing.card_tables import ingredient_table
+from hf_soup.publishing.card_tables import adapter_base_table, ingredient_table
 from hf_soup.publishing.places import Places
 from hf_soup.publishing.recorded_ingredients import digest_contradictions, open_recorded
+from hf_soup.publishing.shared_sources import unequal_sources
 from hf_soup.publishing.side_comparison import compare_digests, compare_layout, compare_side_files
 from hf_soup.publishing.tensor_comparison import compare_tensors
 from hf_soup.publishing.verdict import Bar, Verification
@@ -38,6 +39,8 @@ def verify_merge(folder: ModelFolder, places: Places, progress: Bar) -> Verifica
         *compare_digests(published.folder, record.outputs),
     ]
     tables = {"ingredients, commits and weights": ingredient_table(record)}
+    if bases := adapter_base_table(record):
+        tables["the adapters' base"] = bases
     named = {one.repo_id for one in record.ingredients if one.repo_id}
     return Verification(
         target=published.label,
@@ -47,6 +50,7 @@ def verify_merge(folder: ModelFolder, places: Places, progress: Bar) -> Verifica
         files=tuple(files),
         contradictions=(
             *digest_contradictions(models.records(record)),
+            *unequal_sources(derived),
             *card_contradictions(published.folder, tables, named),
         ),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_soup.checkpoints import PinnedRef
-from hf_soup.checkpoints.reference import _checked_subfolder
+from hf_soup.checkpoints.reference import checked_subfolder
 from hf_soup.errors import InputError
 from hf_soup.merging.record import IngredientRecord
 
@@ -31,6 +31,10 @@ class Places:
 
     def problems(self, recorded: Sequence[IngredientRecord]) -> Iterator[str]:
         """Yields a sentence for each model that is neither pinned nor given, and for given names that are not recorded."""
+        yield from dict.fromkeys(self._problems(recorded))
+
+    def _problems(self, recorded: Sequence[IngredientRecord]) -> Iterator[str]:
+        """With repetitions: several adapters have one base."""
         names = list(dict.fromkeys(one.name for one in recorded))
         for name in self.given:
             if name not in names:
@@ -49,6 +53,6 @@ class Places:
                 )
             else:
                 try:
-                    _checked_subfolder(one.subfolder, one.name)
+                    checked_subfolder(one.subfolder, one.name)
                 except InputError as error:
                     yield from (f"soup.json: {problem}" for problem in error.problems)

@@ -18,7 +18,7 @@ _NAME_CHARACTER = r"[\w.\-/]"
 
 def named_repositories(record: SoupRecord) -> list[str]:
     """Returns every Hub ID in the record: of the ingredients, the base, adapters' bases, and candidates that were not taken."""
-    ids = [ingredient.repo_id for ingredient in _models(record)]
+    ids = [ingredient.repo_id for ingredient in named_models(record)]
     ids += [candidate.get("repo_id") for candidate in (record.selection or {}).get("candidates", [])]
     return list(dict.fromkeys(repo_id for repo_id in ids if repo_id))
 
@@ -72,13 +72,14 @@ def _alias(fingerprint: str) -> str:
     return f"private-{fingerprint[:8]}"
 
 
-def _models(record: SoupRecord) -> list[IngredientRecord]:
+def named_models(record: SoupRecord) -> list[IngredientRecord]:
+    """Returns the ingredients, the base, and the bases of adapters, which are repeated where several have one."""
     models = [*record.ingredients, *([record.base] if record.base is not None else [])]
     return [*models, *(model.adapter_of for model in models if model.adapter_of is not None)]
 
 
 def _named(record: SoupRecord) -> Iterator[tuple[str, str, str]]:
-    for ingredient in _models(record):
+    for ingredient in named_models(record):
         if ingredient.repo_id:
             yield ingredient.name, ingredient.repo_id, ingredient.fingerprint
     for candidate in (record.selection or {}).get("candidates", []):

@@ -93,8 +93,15 @@ def digest_contradictions(models: Iterable[tuple[IngredientRecord, StoredCheckpo
             if file.size != expected.size or sha256 != expected.sha256 or git_sha1 != expected.git_sha1:
                 yield f"{path} of {model.label} is not the file that soup.json recorded for {one.name} (another digest)."
         digested = any(file.sha256 or file.git_sha1 for file in one.files.values())
-        if not digested and model.sampled_digest() != one.fingerprint:  # it was a folder on the merging machine
+        if not digested and _sampled_digest(one, model) != one.fingerprint:  # it was a folder on the merging machine
             yield f"{model.label} is not the model that soup.json recorded for {one.name} (another fingerprint)."
+
+
+def _sampled_digest(one: IngredientRecord, model: StoredCheckpoint) -> str:
+    """Of an adapter over the base as it was recorded, which is held against its own record, wherever it is read from now."""
+    if isinstance(model, AdapterCheckpoint) and one.adapter_of is not None:
+        return model.sampled_digest_over(one.adapter_of.fingerprint)
+    return model.sampled_digest()
 
 
 def _recorded(record: SoupRecord) -> list[IngredientRecord]:

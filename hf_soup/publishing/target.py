@@ -19,6 +19,7 @@ _READING_ROLES = ("read", "no_access")
 @dataclass(frozen=True)
 class Target:
     """`private`: of a repository that is made now; an existing one stays what it is. `revision`: a branch, made if need be.
+    `name_private`: private models will be named there, also in public.
 
     Raises InputError for a pull request to another branch than main.
     """
@@ -27,6 +28,7 @@ class Target:
     private: bool = False
     create_pr: bool = False
     revision: str | None = None
+    name_private: bool = False
 
     def __post_init__(self) -> None:
         if self.create_pr and self.revision not in (None, MAIN):

@@ -206,7 +206,7 @@ def test_dora_and_lora_bias_are_refused_with_the_full_model_offered(base, tmp_pa
 
 def test_other_bases_are_refused_unless_one_is_named(base, three, tmp_path):
     config = read_json(three[0] / "adapter_config.json")
-    other = write_adapter(tmp_path / "other", base, 1)
+    other = write_adapter(tmp_path / "other", base, 9)
     (other / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "me/other"}))
     with pytest.raises(InputError, match="different base models") as error:
         combine_adapters([three[0], other], out=tmp_path / "out")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 import torch
 from adapter_samples import loaded, logits, merged_by_peft, weighted_full_model, write_adapter, write_base
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from tiny_adapters import save_base
 from transformers import BertForSequenceClassification
 
 from hf_soup.adapters import extract_adapter
@@ -134,3 +138,45 @@ def test_the_command_makes_a_full_model(capsys, base, tmp_path):
     expected = logits(weighted_full_model(base, adapters, [0.75, 0.25]))
     found = logits(BertForSequenceClassification.from_pretrained(tmp_path / "model"))
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
+
+
+def test_experts_that_lie_cut_in_files_are_said_to_be_left_out(tmp_path):
+    base = save_base(tmp_path / "base", "MixtralForCausalLM")
+    tensors = load_file(base / "model.safetensors")
+    experts = [name for name in tensors if ".experts." in name]
+    assert experts
+    tuned = shutil.copytree(base, tmp_path / "tuned")
+    torch.manual_seed(0)
+    moved = {n: t + 0.1 * torch.randn_like(t) if n in experts or "q_proj" in n else t for n, t in tensors.items()}
+    save_file(moved, tuned / "model.safetensors", metadata={"format": "pt"})
+    made = extract_adapter(tuned, base, energy=1.0, out=tmp_path / "out")
+    assert sorted(made.record.left_out) == sorted(experts)
+    for name in experts:
+        assert made.record.left_out[name] == pytest.approx(float((moved[name] - tensors[name]).norm()), rel=1e-4)
+    assert any(f"{len(experts)} tensors differ" in warning for warning in made.warnings)
+    assert experts[0] in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_nan_in_an_expert_is_refused(tmp_path):
+    base = save_base(tmp_path / "base", "MixtralForCausalLM")
+    tuned = shutil.copytree(base, tmp_path / "tuned")
+    tensors = load_file(tuned / "model.safetensors")
+    expert = next(name for name in tensors if ".experts." in name)
+    tensors[expert][0, 0] = float("nan")
+    save_file(tensors, tuned / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=f"{re.escape(expert)}' holds NaN"):
+        extract_adapter(tuned, base, rank=2, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("which", ["model", "base"])
+def test_codes_of_eight_bits_are_no_weights(base, tuned, tmp_path, which):
+    """Without a quantization_config: what bitsandbytes leaves in the file tells it."""
+    codes = shutil.copytree(base, tmp_path / "codes")
+    tensors = load_file(codes / "model.safetensors")
+    name = "bert.encoder.layer.0.attention.self.query"
+    tensors[f"{name}.weight"] = tensors[f"{name}.weight"].mul(100).to(torch.int8)
+    tensors[f"{name}.SCB"] = torch.ones(32)
+    save_file(tensors, codes / "model.safetensors", metadata={"format": "pt"})
+    pair = (codes, tuned) if which == "model" else (tuned, codes)
+    with pytest.raises(InputError, match=r"codes: is quantised: it has the tensor .*SCB"):
+        extract_adapter(*pair, rank=2, out=tmp_path / "out")

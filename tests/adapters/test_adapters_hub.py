@@ -78,7 +78,7 @@ def test_references_of_the_hub_and_the_base_at_the_commit_of_today(api, base, ad
     api.create_tag(second, tag="v1")
     api.upload_file(repo_id=second, path_in_repo="adapter_config.json", path_or_fileobj=b"{}")
     third, _ = upload(api, named[0], "third", path_in_repo="runs/last")
-    made = combine_adapters([first, f"{second}@v1", f"{third}:runs/last"], [1, 2, 1], out=tmp_path / "out")
+    made = combine_adapters([first, f"{second}@v1", f"{third}:runs/last"], [1, 2, 1], out=tmp_path / "out", force=True)
     api.upload_folder(repo_id=base_id, folder_path=another_base(base, tmp_path / "moved"))
     assert [one.repo_id for one in made.record.ingredients] == [first, second, third]
     assert made.record.ingredients[0].revision == first_commit
@@ -154,7 +154,7 @@ def test_bases_of_two_names_and_equal_weights_are_one(hub, api, base, adapters, 
         naming(adapters[0], tmp_path / "c", mirror),
     ]
     hub.clear_requests()
-    made = combine_adapters(named, out=tmp_path / "out")
+    made = combine_adapters(named, out=tmp_path / "out", force=True)  # one of them twice
     assert (made.record.base.name, made.record.base.revision) == (original, commit)
     assert any(mirror in warning and "the same" in warning for warning in made.warnings)
     assert not [r for r in hub.requests if r.method == "GET" and r.origin == "cdn" and not r.range]

@@ -14,6 +14,7 @@ from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 
 from hf_soup.adapters import combine_adapters, extract_adapter
+from hf_soup.adapters.adapter_folder import AdapterFolder
 from hf_soup.cli import main
 from hf_soup.errors import InputError
 from hf_soup.publishing import Verdict, verify
@@ -90,8 +91,8 @@ def test_other_factors_of_the_same_update_are_equal_within_rounding(copied, caps
     """As another processor's decomposition has them: vectors may turn round, last bits differ."""
 
     def turn(tensors):
-        tensors[A].mul_(-3)
-        tensors[B].div_(-3)
+        turned = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
+        tensors[A], tensors[B] = turned @ tensors[A], tensors[B] @ turned.T
 
     folder = copied("svd")
     alter(folder, turn)
@@ -101,6 +102,65 @@ def test_other_factors_of_the_same_update_are_equal_within_rounding(copied, caps
     assert run("verify", str(folder)) == 0
     assert "at most 1e-05 of its norm" in capsys.readouterr().out
     assert verify(folder).to_json()["weights"]["verdict"] == "equal within rounding"
+
+
+def test_a_scale_that_one_factor_takes_and_the_other_gives_back_is_different(copied):
+    """The product is the same in float32; in 16 bits A would overflow and B vanish."""
+
+    def scale(tensors):
+        tensors[A].mul_(1e30)
+        tensors[B].div_(1e30)
+
+    folder = copied("svd")
+    alter(folder, scale)
+    found = verify(folder)
+    assert found.exit_code == 4
+    assert all("other norms" in one.note for one in found.tensors if one.verdict is Verdict.DIFFERENT)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "other"),
+    [("Base model: `", "Base model: `tester/famous`, alias `"), ("A LoRA of rank", "A LoRA of rank 9")],
+)
+def test_the_cards_sentences_on_base_and_kind_are_compared(copied, sentence, other):
+    folder = copied("svd")
+    card = folder / "README.md"
+    assert sentence in card.read_text()
+    assert verify(folder).exit_code == 0
+    card.write_text(card.read_text().replace(sentence, other))
+    [said] = verify(folder).contradictions
+    assert sentence.strip("`") in said
+    assert verify(folder).exit_code == 4
+
+
+def test_a_folder_here_that_is_named_like_the_base_changes_nothing(made, family, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_base(tmp_path / family.base)
+    found = verify(made["concat"].path)
+    assert (found.exit_code, found.contradictions) == (0, ())
+    assert AdapterFolder.open(made["concat"].path).problems(frozenset()) == []
+
+
+def test_a_base_that_no_adapter_names_is_said_and_cannot_be_denied(family, tmp_path):
+    """Of the same shapes, so that only the weights tell."""
+    made = combine_adapters(family.adapters, base=family.tuned, out=tmp_path / "out")
+    assert any("not those of" in warning and family.tuned in warning for warning in made.warnings)
+    assert made.record.base_is_theirs is False
+    assert "name another base model" in (made.path / "README.md").read_text()
+    honest = verify(made.path)
+    assert honest.exit_code == 0
+    assert ["none of the ingredients names" in file.finding for file in honest.files] == [True]
+    edit_json(made.path / "soup.json", base_is_theirs=True)
+    forged = verify(made.path)
+    assert forged.exit_code == 4
+    assert any("says that one does" in file.finding for file in forged.files)
+
+
+def test_a_copy_of_the_base_is_theirs(family, tmp_path):
+    copy = upload(family.root / "base", "copy")
+    made = combine_adapters(family.adapters, base=copy, out=tmp_path / "out")
+    assert made.record.base_is_theirs is True
+    assert not any("not those of" in warning for warning in made.warnings)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

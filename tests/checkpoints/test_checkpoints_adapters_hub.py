@@ -134,6 +134,50 @@ def test_adapters_of_different_bases_are_refused_unless_their_weights_are_equal(
     assert given.models[0].base is given.models[1].base is given.base
 
 
+def test_a_base_on_the_hub_and_its_copy_on_this_disk_are_one_base_and_the_hubs_is_named(api, base, tmp_path):
+    base_id, commit = upload(api, base, "base")
+    here = with_base(adapt(base, tmp_path / "here", 1), str(base))
+    there = with_base(adapt(base, tmp_path / "there", 2), base_id)
+    for order in ([here, there], [there, here]):
+        found = open_ingredients(order)
+        assert found.models[0].base is found.models[1].base
+        assert found.models[0].base.ref.revision == commit
+    config = base / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_act": "relu"}))
+    with pytest.raises(InputError, match=rf"trained on different models: .*{base_id}"):
+        open_ingredients([here, there])
+
+
+def test_a_local_adapter_is_recognised_whatever_kind_of_place_its_base_has(api, base, tmp_path):
+    base_id, commit = upload(api, base, "base")
+    runs = [with_base(adapt(base, tmp_path / f"run-{n}", n), base_id) for n in (1, 2)]
+    Soup(runs).merge(out=tmp_path / "over-hub")
+    given = {run.name: run for run in runs}
+    assert verify(tmp_path / "over-hub", ingredients=given).verdict is Verdict.IDENTICAL
+    assert verify(tmp_path / "over-hub", ingredients={**given, base_id: base}).verdict is Verdict.IDENTICAL
+    Soup([with_base(run, str(base)) for run in runs]).merge(out=tmp_path / "over-folder")
+    places = {**given, "base": f"{base_id}@{commit}"}
+    assert verify(tmp_path / "over-folder", ingredients=places).verdict is Verdict.IDENTICAL
+    found = verify(tmp_path / "over-folder", ingredients={**places, "run-1": runs[1]})
+    assert any("is not the model that soup.json recorded for run-1" in line for line in found.contradictions)
+
+
+def test_a_private_base_that_the_adapters_cards_name_is_not_named_by_the_soups(api, base, tmp_path):
+    base_id, _ = upload(api, base, "card-base", private=True)
+    ids = []
+    for seed in (1, 2):
+        repo_id, _ = upload(api, with_base(adapt(base, tmp_path / f"a{seed}", seed), base_id), "adapter")
+        card = f"---\nlicense: mit\nbase_model: {base_id}\n---\n# An adapter\n"
+        api.upload_file(repo_id=repo_id, path_in_repo="README.md", path_or_fileobj=card.encode())
+        ids.append(repo_id)
+    soup_id = f"tester/adapter-soup-{next(_NUMBER)}"
+    Soup(ids).merge(out=tmp_path / "soup").push_to_hub(soup_id)
+    card = Path(snapshot_download(soup_id), "README.md").read_text()
+    assert base_id not in card
+    assert "Common ancestor" not in card
+    assert "All of the ingredients are LoRA adapters" in card
+
+
 def test_an_adapter_in_a_subfolder_of_a_repository(api, base, tmp_path):
     base_id, _ = upload(api, base, "base")
     for seed in (1, 2):

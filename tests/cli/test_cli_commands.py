@@ -75,7 +75,8 @@ def test_a_dry_run_writes_nothing_and_lists_problems_with_exit_code_2(capsys, fo
     assert not (tmp_path / "soup").exists()
 
 
-def test_wrong_input_is_all_problems_one_a_line_without_a_traceback(capsys, folders, tmp_path):
+def test_wrong_input_is_all_problems_one_a_line_without_a_traceback(capsys, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(folders[0])
     code, out, err = run(capsys, "merge", folders[0], tmp_path / "no-such", "..", "-o", tmp_path / "soup")
     assert code == 2
     assert out == ""

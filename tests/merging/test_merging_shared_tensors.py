@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tiny_adapters import merged_by_peft, save_adapter, save_base
 
 from hf_soup.errors import InputError, NonFiniteWeights
 from hf_soup.merging import make_plan, merge, open_ingredients
+from hf_soup.merging.positions import positions_as_text, positions_of_text
 from hf_soup.merging.probe import probe
 from hf_soup.merging.tensor_values import FilterRule, FilterRules
 from hf_soup.publishing import Verdict, verify
@@ -203,6 +206,68 @@ def test_a_record_of_the_arithmetic_that_averaged_these_tensors_is_not_judged_by
     path.write_text(json.dumps({**json.loads(path.read_text()), "arithmetic": 1}))
     with pytest.raises(InputError, match="version 1 of the arithmetic"):
         verify(tmp_path / "soup", ingredients=models.given())
+
+
+@pytest.fixture(scope="module")
+def with_copy(models, tmp_path_factory) -> tuple[Path, dict[str, Path]]:
+    """A soup of a copy of the base and adapters over the base, which were one place when it was made; they are no more."""
+    root = tmp_path_factory.mktemp("copy")
+    copy = shutil.copytree(models.base, root / "twin")
+    merge(make_plan(open_ingredients([copy, *models.adapters[:2]], models.base), checks=False), root / "soup")
+    os.utime(copy / "model.safetensors", (1, 1))
+    return root / "soup", {**models.given(2), "twin": copy}
+
+
+def record_of(folder: Path, **changes: object) -> dict:
+    path = folder / "soup.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return json.loads(path.read_text())
+
+
+def test_what_was_shared_is_recorded_and_copied_from_wherever_it_lies_now(models, with_copy):
+    soup, places = with_copy
+    names = sorted(models.tensors)
+    shared = positions_of_text(json.loads((soup / "soup.json").read_text())["shared"], len(names))
+    assert {names[place] for place in shared} == models.tensors.keys() - ADAPTED
+    assert verify(soup, ingredients=places).verdict is Verdict.IDENTICAL
+
+
+def test_a_tensor_that_is_not_shared_is_a_contradiction(models, with_copy, tmp_path):
+    soup, places = shutil.copytree(with_copy[0], tmp_path / "soup"), with_copy[1]
+    tensors = load_file(places["twin"] / "model.safetensors")
+    tensors["model.norm.weight"][1] += 1
+    other = shutil.copytree(places["twin"], tmp_path / "other")
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
+    found = verify(soup, ingredients={**places, "twin": other})
+    assert found.verdict is Verdict.DIFFERENT
+    said = [line for line in found.contradictions if "all ingredients share" in line]
+    assert len(said) == 1
+    assert "'model.norm.weight'" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"shared": "all"}, "'all' is no list of positions"),
+        ({"shared": "0-99999999"}, "it names the positions 0-99999999, and there are 21"),
+        ({"parameters": {"weight": [0.5, 0.25, 0.75], "normalize": False}}, "was copied, but the method linear"),
+    ],
+)
+def test_a_record_that_says_wrongly_what_was_shared(with_copy, changes, sentence, tmp_path):
+    soup = shutil.copytree(with_copy[0], tmp_path / "soup")
+    record_of(soup, **changes)
+    with pytest.raises(InputError, match=sentence):
+        verify(soup, ingredients=with_copy[1])
+
+
+@pytest.mark.parametrize("some", [[], [0], [3], [0, 1, 2], [0, 2, 3, 4, 9], list(range(12))])
+def test_positions_come_back_from_their_text(some):
+    assert positions_of_text(positions_as_text(some), 12) == set(some)
+
+
+def test_thousands_of_positions_are_a_short_text():
+    adapted = {place for layer in range(100) for place in (9 * layer + 4, 9 * layer + 6)}
+    assert len(positions_as_text(place for place in range(903) if place not in adapted)) < 1700
 
 
 @pytest.mark.hub

@@ -1,16 +1,24 @@
-"""Whether two folders hold the same weights, without a download: by digests where the Hub lists them, else by content."""
+"""Whether two folders hold the same weights, or the same model, without a download: by digests where the Hub lists them, else by content."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from hf_soup.checkpoints import open_checkpoint
 from hf_soup.checkpoints.folder import LocalFolder, ModelFolder, StoredFile
-from hf_soup.checkpoints.weight_files import find_weights
+from hf_soup.checkpoints.open_weights import open_weights
+from hf_soup.checkpoints.weight_files import find_weights, read_config
 
 _CHUNK = 2**20
+_OF_THE_FILE = {"_commit_hash", "_name_or_path", "dtype", "torch_dtype", "transformers_version"}
+"""Fields of config.json that say who saved it and how; the dtype is that of the tensors, which are compared."""
+
+
+def same_model(one: ModelFolder, other: ModelFolder) -> bool:
+    """Returns whether the weights are known to be the same, and config.json says the same of what they compute."""
+    return _settings(one) == _settings(other) and same_weights(one, other)
 
 
 def same_weights(one: ModelFolder, other: ModelFolder) -> bool:
@@ -26,6 +34,10 @@ def same_weights(one: ModelFolder, other: ModelFolder) -> bool:
     if [file.size for file in ours] != [file.size for file in theirs]:
         return False
     return sorted(_digests(one, ours, theirs)) == sorted(_digests(other, theirs, ours))
+
+
+def _settings(folder: ModelFolder) -> dict[str, Any]:
+    return {name: value for name, value in read_config(folder).items() if name not in _OF_THE_FILE}
 
 
 def _weight_files(folder: ModelFolder) -> list[StoredFile]:
@@ -55,7 +67,7 @@ def _file_digest(path: Path, kind: str, git: bool = False) -> str:
 def _same_tensors(one: LocalFolder, other: LocalFolder) -> bool:
     import torch
 
-    ours, theirs = open_checkpoint(one.ref), open_checkpoint(other.ref)
+    ours, theirs = open_weights(one), open_weights(other)
     if ours.names() != theirs.names() or any(ours.info(name) != theirs.info(name) for name in ours.names()):
         return False
     return all(torch.equal(ours.read(name), theirs.read(name)) for name in ours.names())
