@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hf_soup.evaluation import HeldOut
+    from hf_soup.forecasting import Crowd
     from hf_soup.publishing import verify
     from hf_soup.results import MergedModel, PushedModel
     from hf_soup.soup import Soup
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Crowd": "hf_soup.forecasting",
     "HeldOut": "hf_soup.evaluation",
     "MergedModel": "hf_soup.results",
     "PushedModel": "hf_soup.results",
@@ -26,7 +28,7 @@ _HOME = {
     "verify": "hf_soup.publishing",
 }
 
-__all__ = ["HeldOut", "MergedModel", "PushedModel", "Soup", "verify"]
+__all__ = ["Crowd", "HeldOut", "MergedModel", "PushedModel", "Soup", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -64,13 +64,16 @@ def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def step_bars(title: str, totals: Mapping[str, int]) -> Iterator[Callable[..., None]]:
-    """Shows a bar for each name, in steps, with the time left; yields `advance(name, steps, cost=None)`, whose dollars add up.
+def step_bars(
+    title: str, totals: Mapping[str, int], done: Mapping[str, int], costs: Mapping[str, float]
+) -> Iterator[Callable[..., None]]:
+    """Shows a bar for each name, in steps, with dollars and the time left; yields `advance(name, steps, cost)`, which adds both.
 
-    To programs: `{"event": "progress", "phase": title, "name": …, "done": …, "total": …, "cost": …, "seconds_left": …}`.
+    `done`, `costs`: what there was before this work, which its speed does not come from. To programs:
+    `{"event": "progress", "phase": title, "name": …, "done": …, "total": …, "cost": …, "seconds_left": …}`.
     """
     if _AUDIENCE.programs and is_main_process():
-        yield _StepEvents(title, totals).advance
+        yield _StepEvents(title, totals, done, costs).advance
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -79,17 +82,20 @@ def step_bars(title: str, totals: Mapping[str, int]) -> Iterator[Callable[..., N
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[cost]}"),
+        TextColumn("${task.fields[cost]:.4f}"),
         TimeRemainingColumn(),
     )
     shown = sys.stderr.isatty() and is_main_process()
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
-        tasks = {name: progress.add_task(name, total=total, cost="") for name, total in totals.items()}
-        costs = dict.fromkeys(totals, 0.0)
+        tasks = {
+            name: progress.add_task(name, total=total, completed=done[name], cost=costs[name])
+            for name, total in totals.items()
+        }
+        spent = dict(costs)
 
-        def advance(name: str, steps: int, cost: float | None = None) -> None:
-            costs[name] += cost or 0.0
-            progress.update(tasks[name], advance=steps, cost=f"${costs[name]:.4f}" if costs[name] else "")
+        def advance(name: str, steps: int, cost: float) -> None:
+            spent[name] += cost
+            progress.update(tasks[name], advance=steps, cost=spent[name])
 
         yield advance
 
@@ -97,21 +103,28 @@ def step_bars(title: str, totals: Mapping[str, int]) -> Iterator[Callable[..., N
 class _StepEvents:
     """Tells each name at most every half second, and when it is complete."""
 
-    def __init__(self, title: str, totals: Mapping[str, int]) -> None:
-        self._title, self._totals = title, totals
-        self._done = dict.fromkeys(totals, 0)
-        self._costs = dict.fromkeys(totals, 0.0)
+    def __init__(
+        self, title: str, totals: Mapping[str, int], done: Mapping[str, int], costs: Mapping[str, float]
+    ) -> None:
+        self._title, self._totals, self._before = title, totals, dict(done)
+        self._done, self._costs = dict(done), dict(costs)
         self._start = time.monotonic()
         self._told = dict.fromkeys(totals, self._start)
+        for name in totals:
+            self._tell(name, self._start)
 
-    def advance(self, name: str, steps: int, cost: float | None = None) -> None:
+    def advance(self, name: str, steps: int, cost: float) -> None:
         self._done[name] += steps
-        self._costs[name] += cost or 0.0
-        done, total, now = self._done[name], self._totals[name], time.monotonic()
-        if now - self._told[name] < _SECONDS_BETWEEN_EVENTS and not (steps and done == total):
-            return
-        self._told[name] = now
-        left = round((now - self._start) / done * (total - done), 1) if done else None
+        self._costs[name] += cost
+        complete = steps and self._done[name] == self._totals[name]
+        now = time.monotonic()
+        if complete or now - self._told[name] >= _SECONDS_BETWEEN_EVENTS:
+            self._told[name] = now
+            self._tell(name, now)
+
+    def _tell(self, name: str, now: float) -> None:
+        done, total = self._done[name], self._totals[name]
+        made = done - self._before[name]
         _print_event(
             event="progress",
             phase=self._title,
@@ -119,7 +132,7 @@ class _StepEvents:
             done=done,
             total=total,
             cost=round(self._costs[name], 6),
-            seconds_left=left,
+            seconds_left=round((now - self._start) / made * (total - done), 1) if made else None,
         )
 
 

@@ -10,7 +10,20 @@ from collections.abc import Sequence
 
 import typer
 
-from hf_soup.cli import adapters, demo, evaluate, extension, greedy, hub, inspect, merge, methods, push, verify
+from hf_soup.cli import (
+    adapters,
+    demo,
+    evaluate,
+    extension,
+    forecast,
+    greedy,
+    hub,
+    inspect,
+    merge,
+    methods,
+    push,
+    verify,
+)
 from hf_soup.errors import InputError, SoupError
 from hf_soup.progress import speaking_json
 from hf_soup.ranks import end_process, launched_alone
@@ -43,6 +56,7 @@ for module in (merge, greedy, evaluate, inspect, methods, push, verify, demo):
     app.command(module.__name__.rsplit(".", 1)[-1])(module.command)
 app.add_typer(hub.app, name="hub")
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(forecast.app, name="forecast")
 app.add_typer(extension.app, name="extension")
 
 

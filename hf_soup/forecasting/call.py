@@ -26,12 +26,14 @@ class Call(_Strict):
     """A line of calls.jsonl. What an answer cost is in dollars, None where the price is not known.
 
     `key`: digest of (model, api_base, messages, parameters, prompt version, sample), by which an answer is found again.
-    `turn`: 0 the question, 1 the second turn of a prompt that has one; `re_ask`: the request for the last line alone.
+    `slot`: the key of the first call of its slot, by which a row finds its calls. `refill`: how often the slot had been filled
+    again. `turn`: 0 the question, 1 the second turn of a prompt that has one; `re_ask`: the request for the last line alone.
     `requested` and `effective`: parameters as planned and as sent, after what the model rejected was left out.
     `attempts`: requests that were sent, those that failed included. `truncated`: the text was longer than what is kept.
     """
 
     key: str
+    slot: str
     question_id: str
     member: str
     model: str
@@ -39,6 +41,7 @@ class Call(_Strict):
     sample: int
     turn: int = 0
     re_ask: bool = False
+    refill: int = 0
     prompt: str
     prompt_digest: str
     messages: list[dict[str, str]]
@@ -61,7 +64,7 @@ class Call(_Strict):
 
 
 class Forecast(_Strict):
-    """A row of forecasts.jsonl: one turn of one slot. `probability` is that the question resolves yes, also where its
+    """A row of forecasts.jsonl: one turn of one slot, whose calls in calls.jsonl have the same `slot`. `probability` is that the question resolves yes, also where its
     complement was asked (`negated`). `model` is the member's name. Costs and tokens are those of all its calls."""
 
     question_id: str
@@ -84,5 +87,6 @@ class Forecast(_Strict):
     cost: float | None = None
     latency_s: float | None = None
     calls: int = 0
+    slot: str
     prompt_digest: str
     time: datetime | None = None

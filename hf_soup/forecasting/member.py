@@ -37,6 +37,11 @@ class Member:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def place(self) -> str:
+        """Where its requests go: the user's own server, or the provider. Calls to one place share a semaphore."""
+        return self.api_base or self.provider
+
+    @property
     def provider(self) -> str:
-        """The first part of litellm's name, `openai` where there is none; calls of one provider share a semaphore."""
+        """The first part of litellm's name, `openai` where there is none."""
         return self.model.split("/", 1)[0] if "/" in self.model else "openai"

@@ -36,7 +36,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Reading:
-    """`probability`, `low`, `high` are fractions in [0, 1]; `low` and `high` only where an interval was asked for.
+    """`probability`, `low`, `high` are fractions in [0, 1]; `low` and `high` only where the answer gave a range.
 
     `parser`: the name of the parser that read it. `flags`: doubts that stay in every report, such as `bare_fraction`.
     `reason`: in words, why there is no probability.
