@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hf_soup.cli import forecast_scores
 from hf_soup.cli import options as opt
 from hf_soup.cli.output import print_json, print_warnings, show
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 BELOW_QUORUM = 3
 
-app = typer.Typer(help="Ask language models for probabilities, and lose nothing.", no_args_is_help=True)
+app = typer.Typer(help="Ask language models for probabilities, lose nothing, and score them.", no_args_is_help=True)
 
 Run = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
 
@@ -156,6 +157,10 @@ def parse(run: Run, as_json: opt.Json = False) -> None:
     for change in changes:
         show(str(change))
     show(f"{len(forecasts.rows)} rows read, {len(changes)} changed.")
+
+
+for scoring_command in forecast_scores.COMMANDS:
+    app.command()(scoring_command)
 
 
 def _print(run: Forecasts, as_json: bool) -> None:

@@ -28,7 +28,7 @@ class AskOptions(TypedDict, total=False):
     """How to ask.
 
     `max_cost`: dollars, over all commands on this folder; no call is sent whose worst case might pass it.
-    `quorum` (0.5): the share of a question's rows that is to be answered, see `Forecasts.below_quorum`.
+    `quorum` (0.5): the share of a question's slots that is to be answered, see `Forecasts.below_quorum`.
     `refill`: what was refused or could not be read is asked again, dated as of then, unless its question is closed or resolved.
     `concurrency` (64), `per_provider` (32): how many requests may be out at a time.
     `retries` (5): how often a call is sent again after a failure that may pass.

@@ -107,7 +107,7 @@ def worst_cost(request: Request, price: Price | None) -> float | None:
     """Returns the most that one attempt can cost in dollars: the prompt, and an answer as long as it may be."""
     if price is None:
         return None
-    return price.of(count_tokens(request.messages), request.member.max_tokens)
+    return price.of(count_tokens(request.messages), request.member.longest_answer)
 
 
 def cost_of(reply: Reply, request: Request, price: Price | None) -> float | None:

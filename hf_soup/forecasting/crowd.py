@@ -25,6 +25,7 @@ from hf_soup.forecasting.plan import Plan
 from hf_soup.forecasting.preparation import Prices, Questions, Wish, prepare
 from hf_soup.forecasting.run_folder import RECORD, problem_of_folder
 from hf_soup.forecasting.running import Interruption
+from hf_soup.progress import say
 
 Result = TypeVar("Result")
 
@@ -75,6 +76,7 @@ class Crowd:
         plan = prepared.plan
         if plan is None:
             raise InputError(prepared.problems)
+        _say_all(prepared.notes)
         unsettled = None
         if out is not None and (Path(out) / RECORD).is_file():
             unsettled = _run(unsettled_slots(plan, Path(out), refill), Interruption())
@@ -113,7 +115,13 @@ class Crowd:
         problems = [*prepared.problems, *prepared.to_ask, *settings.problems(), *([folder] if folder else [])]
         if problems or prepared.plan is None:
             raise InputError(problems)
+        _say_all(prepared.notes)
         return prepared.plan, settings
+
+
+def _say_all(notes: Sequence[str]) -> None:
+    for note in notes:
+        say(note)
 
 
 async def _ask_and_close(plan: Plan, settings: Settings, interruption: Interruption) -> Forecasts:

@@ -102,7 +102,7 @@ def estimate(
             continue
         name, question = slot.member.name, slot.question
         if (name, question.id) not in tokens_of:
-            tokens_of[name, question.id] = _inputs(plan.prompts[name], question, slot.member.max_tokens)
+            tokens_of[name, question.id] = _inputs(plan.prompts[name], question, slot.member.longest_answer)
         inputs[name] += tokens_of[name, question.id]
     members = tuple(_of_member(member, plan.prices[member.name], inputs[member.name]) for member in plan.members)
     settled = 0 if unsettled is None else len(plan) - len(unsettled)
@@ -110,16 +110,16 @@ def estimate(
 
 
 def _of_member(member: Member, price: Price | None, inputs: list[int]) -> MemberEstimate:
-    usual = min(USUAL_OUTPUT_TOKENS, member.max_tokens)
+    usual = min(USUAL_OUTPUT_TOKENS, member.longest_answer)
     return MemberEstimate(
         member=member.name,
         model=member.model,
         calls=len(inputs),
         input_tokens=sum(inputs),
-        max_output_tokens=len(inputs) * member.max_tokens,
+        max_output_tokens=len(inputs) * member.longest_answer,
         input_price=price.input if price else None,
         output_price=price.output if price else None,
-        cost_at_most=sum(price.of(tokens, member.max_tokens) for tokens in inputs) if price else None,
+        cost_at_most=sum(price.of(tokens, member.longest_answer) for tokens in inputs) if price else None,
         cost_usual=sum(price.of(tokens, usual) for tokens in inputs) if price else None,
     )
 

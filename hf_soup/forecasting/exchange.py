@@ -195,4 +195,6 @@ class Exchange:
             )
         if standing.reason:
             standing.stopped.set()
-            self._say(f"{member.name}: {standing.reason} The others go on; the same command asks this member again.")
+            self._say(
+                f"{member.name}: {standing.reason.rstrip('. ')}. The others go on; the same command asks this member again."
+            )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hf_soup.forecasting.scrub import scrub
 
 _LONGEST_MESSAGE = 500
+_LONGEST_READ = 20_000  # a server may send megabytes with an error
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low"}
 _POLICY_CODES = {"content_policy_violation", "content_filter", "moderation_blocked"}
 _NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"}  # of httpx
@@ -84,7 +85,7 @@ def classify(error: BaseException, parameters: Collection[str] = (), secrets: Co
     Goes by litellm's class names and HTTP codes, since litellm reports a lost connection as an error 500 and a spent quota as
     a rate limit.
     """
-    text = scrub(str(error), secrets)[:_LONGEST_MESSAGE]
+    text = scrub(str(error)[:_LONGEST_READ], secrets)[:_LONGEST_MESSAGE]
     status = getattr(error, "status_code", None)
     status = status if isinstance(status, int) else None
     parameter = _parameter(error, text, parameters)

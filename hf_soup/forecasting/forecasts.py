@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_soup.forecasting.backtests import BackTest, BackTestReason
 from hf_soup.forecasting.call import Forecast
+from hf_soup.forecasting.judged import Judged
 from hf_soup.forecasting.reading import Status
 from hf_soup.forecasting.run_folder import read_record, read_rows
 from hf_soup.forecasting.text_table import text_table
@@ -34,7 +35,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Forecasts:
+class Forecasts(Judged):
     """`rows` in the order of questions, members, samples and turns, whenever they were answered. A row without an answer has no
     probability. `cost`: dollars spent in the folder of the run so far, lost answers at their worst case; None where no
     price was known. `path`: the folder.
@@ -114,10 +115,12 @@ class Forecasts:
         return found
 
     def below_quorum(self, quorum: float | None = None) -> list[str]:
-        """Returns the questions of whose rows a smaller share than `quorum` (that of the run without) was answered."""
+        """Returns the questions of whose slots a smaller share than `quorum` (that of the run without) was answered, be it in the
+        first turn alone."""
         wanted = self.quorum if quorum is None else quorum
-        rows = Counter(row.question_id for row in self.rows)
-        answered = Counter(row.question_id for row in self.rows if row.status is Status.ANSWERED)
+        slots = _last_answers(self.rows)
+        rows = Counter(row.question_id for row in slots)
+        answered = Counter(row.question_id for row in slots if row.status is Status.ANSWERED)
         return [question for question in self.questions if answered[question] < wanted * rows[question]]
 
     def table(self) -> str:

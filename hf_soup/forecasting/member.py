@@ -27,7 +27,8 @@ class Member:
     api_key_env: str | None = None
     """Name of the environment variable with the key; None for the provider's own, and for no key where `api_base` is set."""
     temperature: float | None = None
-    max_tokens: int = DEFAULT_MAX_TOKENS
+    max_tokens: int | None = None
+    """Of an answer; None for the crowd's, and DEFAULT_MAX_TOKENS where it has none."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     input_price: float | None = None
     output_price: float | None = None
@@ -35,6 +36,11 @@ class Member:
     searches_the_web: bool = False
     prompt: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens that an answer has at most."""
+        return DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens
 
     @property
     def place(self) -> str:

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hf_soup.errors import InputError
-from hf_soup.forecasting.member import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_S, Member
+from hf_soup.forecasting.member import DEFAULT_TIMEOUT_S, Member
 from hf_soup.forecasting.member_name import parse_member, problem_of_model
 from hf_soup.forecasting.member_settings import problems_of_settings
 from hf_soup.forecasting.pasted_keys import holds_key, key_among_settings
@@ -45,7 +45,7 @@ class _Settings(BaseModel):
     name: str | None = Field(None, min_length=1, pattern=r"^[^\x00-\x1f]+$")
     samples: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
-    max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
     timeout: float = Field(DEFAULT_TIMEOUT_S, gt=0, allow_inf_nan=False)
     input_price: _Price | None = None
     output_price: _Price | None = None

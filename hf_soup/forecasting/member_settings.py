@@ -34,7 +34,7 @@ def problems_of_settings(member: Member) -> list[str]:
 
 def _of_numbers(member: Member) -> Iterator[str]:
     for name, number, least in (("samples", member.samples, 1), ("max_tokens", member.max_tokens, 1)):
-        if number < least:
+        if number is not None and number < least:
             yield f"{name}: {number} is less than {least}."
     if not 0 < member.timeout_s < math.inf:
         yield f"timeout: {member.timeout_s} is no number of seconds above 0."

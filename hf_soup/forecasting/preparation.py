@@ -42,11 +42,12 @@ class Wish:
 @dataclass(frozen=True)
 class Prepared:
     """`plan` is None where questions, members or prompts could not be read. `to_ask`: what keeps a run from starting but not from
-    being estimated: a missing key, a price that is not known."""
+    being estimated: a missing key, a price that is not known. `notes`: what is asked in part only."""
 
     plan: Plan | None
     problems: tuple[str, ...]
     to_ask: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(wish: Wish, questions: Questions, unit: Unit, columns: Mapping[str, str] | None) -> Prepared:
@@ -80,7 +81,8 @@ def prepare(wish: Wish, questions: Questions, unit: Unit, columns: Mapping[str, 
     if problems or not read or not members:
         return Prepared(None, tuple(problems) or ("There are no questions.",), tuple(to_ask))
     by_member = {member.name: prompts[str(member.prompt or wish.prompt)] for member in members}
-    return Prepared(Plan(tuple(read), tuple(members), by_member, prices), (), tuple(to_ask))
+    notes = tuple(note for prompt in prompts.values() for note in prompt.notes(read))
+    return Prepared(Plan(tuple(read), tuple(members), by_member, prices), (), tuple(to_ask), notes)
 
 
 def _noting(problems: list[str], read: Callable[[], Result]) -> Result | None:
@@ -104,8 +106,8 @@ def _with_defaults(member: Member, wish: Wish) -> Member:
     """What a member says itself comes first."""
     if member.temperature is None and wish.temperature is not None:
         member = replace(member, temperature=wish.temperature)
-    if member.max_tokens == DEFAULT_MAX_TOKENS and wish.max_tokens is not None:
-        member = replace(member, max_tokens=wish.max_tokens)
+    if member.max_tokens is None:
+        member = replace(member, max_tokens=DEFAULT_MAX_TOKENS if wish.max_tokens is None else wish.max_tokens)
     return member
 
 

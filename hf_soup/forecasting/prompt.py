@@ -97,23 +97,46 @@ class Prompt:
         return any("crowd" in fields_of(template) for template in self.turns[: turn + 1])
 
     def problems(self, questions: Sequence[Question]) -> list[str]:
-        """Returns a sentence for each field that this prompt needs and some questions lack. Ask before the first call."""
-        lacking: dict[str, list[str]] = {}
-        for question in questions:
-            for turn in range(len(self.turns)):
-                for name in fields_missing(self.turns[turn], question):
-                    lacking.setdefault(name, []).append(question.id)
+        """Returns a sentence for each field that the first turn needs and some questions lack, or the second and all. Ask before
+        the first call."""
         return [
-            f"The prompt {self.name} needs '{name}', which {len(ids)} of {len(questions)} questions lack: {', '.join(ids[:5])}"
-            f"{', …' if len(ids) > 5 else ''}."
-            for name, ids in lacking.items()
+            f"The prompt {self.name} needs '{name}', which {_of_them(ids, questions)}."
+            for turn in range(len(self.turns))
+            for name, ids in self._lacking(turn, questions).items()
+            if turn == 0 or len(ids) == len(questions)
         ]
+
+    def notes(self, questions: Sequence[Question]) -> list[str]:
+        """Returns a sentence for each field of the second turn that some questions lack: they are asked the first turn alone."""
+        if len(self.turns) == 1:
+            return []
+        return [
+            f"The second turn of the prompt {self.name} shows '{name}', which {_of_them(ids, questions)}; they are asked the "
+            "first turn alone."
+            for name, ids in self._lacking(1, questions).items()
+            if len(ids) < len(questions)
+        ]
+
+    def lacks(self, turn: int, question: Question) -> tuple[str, ...]:
+        """Returns the names of the fields of a turn (0 or 1) that the question lacks."""
+        return fields_missing(self.turns[turn], question)
+
+    def _lacking(self, turn: int, questions: Sequence[Question]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for question in questions:
+            for name in self.lacks(turn, question):
+                found.setdefault(name, []).append(question.id)
+        return found
 
     def _render(self, turn: int, question: Question) -> str:
         if missing := fields_missing(self.turns[turn], question):
             raise InputError(f"The prompt {self.name} needs '{missing[0]}', which question '{question.id}' lacks.")
         text = filled(self.turns[turn], question, self.form)
         return f"{NOTE}\n\n{text}" if turn == 0 else text
+
+
+def _of_them(ids: Sequence[str], questions: Sequence[Question]) -> str:
+    return f"{len(ids)} of {len(questions)} questions lack: {', '.join(ids[:5])}{', …' if len(ids) > 5 else ''}"
 
 
 def load_prompt(name_or_path: str | Path) -> Prompt:

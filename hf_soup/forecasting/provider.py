@@ -46,7 +46,7 @@ class Reply:
 
 def parameters_of(member: Member) -> dict[str, Any]:
     """Returns the parameters that a member's requests ask for; a temperature only where one was given."""
-    asked: dict[str, Any] = {"max_tokens": member.max_tokens}
+    asked: dict[str, Any] = {"max_tokens": member.longest_answer}
     if member.temperature is not None:
         asked["temperature"] = member.temperature
     return asked | dict(member.parameters)

@@ -14,13 +14,24 @@ _SECRET_FIELD = re.compile(
     r"(?:api|access|secret|private|auth)[-_]?(?:key|token)$|^(?:password|token)$", re.IGNORECASE
 )
 _LOOKS_SECRET = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|r8|AIza|ghp|github_pat|glpat)[-_]?[A-Za-z0-9](?:[A-Za-z0-9]|[-_](?=[A-Za-z0-9])){15,}"
+    # What providers begin their keys with is also how names of models and words begin (hf-internal-testing, sk-learn-contrib):
+    # one unbroken run of letters and digits is a key, a run in parts only with a digit or a capital in it.
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:sk|pk|rk|csk)[-_](?:[A-Za-z0-9]{16,}|(?=[a-z_-]{0,64}[A-Z0-9])[A-Za-z0-9_-]{16,})"
+    r"|(?:gsk|xai|pplx|nvapi)[-_][A-Za-z0-9_-]{16,}"
+    r"|(?:hf|r8|gh[pousr])_[A-Za-z0-9]{20,}"
+    r"|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}"
+    r"|AIza[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{16}"
+    r")"
 )
 _HEADER = re.compile(
-    r"(?P<name>\b(?:authorization|x-api-key|api-key|api_key)\b[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)(?P<value>[^\s\"',;}]+)",
+    # "Emergency use authorization: granted?" is no header: that word counts with a scheme, a quote, or a digit in its value.
+    r"(?P<name>(?:\b(?:x-api-key|api-key|api_key)\b[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?"
+    r"|\bauthorization\b[\"']?\s*[:=]\s*(?:[\"']?(?:bearer|basic|token)\s+|[\"']|(?=[^\s\"',;}\d]{0,200}\d))))"
+    r"(?P<value>[^\s\"',;}]+)",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"\bbearer\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_BEARER = re.compile(r"\bbearer\s+(?=[A-Za-z._~+/=-]{0,200}\d)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
 def secrets_of_environment() -> set[str]:

@@ -81,9 +81,9 @@ class _Filling:
     async def second(self, first: _Round) -> _Round:
         messages = self.prompt.second(self.slot.question, self.messages, first.text)
         if messages is None:
-            return _Round(
-                Reading(Status.UNASKED, reason="the question has nothing to show in the second turn"), [], "", True
-            )
+            lacking = " and ".join(self.prompt.lacks(1, self.slot.question))
+            reason = f"the question lacks {lacking}, which the second turn shows"
+            return _Round(Reading(Status.UNASKED, reason=reason), [], "", True)
         return await self.turn(messages, 1)
 
     async def turn(self, messages: Messages, turn: int) -> _Round:

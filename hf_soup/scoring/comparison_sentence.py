@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from hf_soup.scoring.comparison import Comparison
-from hf_soup.scoring.equivalence import Equivalence
+from hf_soup.scoring.equivalence import ALPHA, Equivalence
 from hf_soup.scoring.scores import SCORES
 
 
-def comparison_sentence(comparison: Comparison) -> str:
+def comparison_sentence(comparison: Comparison, adjusted: float | None = None) -> str:
     """Returns the verdict with n, interval, test and the smallest difference that could have been found.
 
-    It says that one is better only with p < .05, and "within" bounds only where TOST showed it.
+    It says that one is better only with p < .05, also after adjustment where several comparisons were made (`adjusted`: this
+    one's p then), and "within" bounds only where TOST showed it.
     """
     c = comparison
     title = SCORES[c.score].title
@@ -25,7 +26,12 @@ def comparison_sentence(comparison: Comparison) -> str:
         f"{title} {on}: {means}, difference {signed(c.difference)} (95 % interval {signed(low)} to {signed(high)}; "
         f"paired t({c.test.df:g}) = {c.test.t:.2f}, p {p_value(c.test.p)})."
     ]
-    if c.better is not None:
+    if c.better is not None and adjusted is not None and adjusted >= ALPHA:
+        sentences.append(
+            f"By itself this would say that {c.better} is better; adjusted for all comparisons p {p_value(adjusted)}, so that "
+            "together they do not decide it."
+        )
+    elif c.better is not None:
         sentences.append(f"{c.better} scored better on these questions than chance explains.")
     else:
         sentences.append(

@@ -210,5 +210,5 @@ def _tell_what_is_missing(table: ForecastTable, say: Callable[[str], None]) -> N
     for member, missing in zip(table.members, table.missing - len(empty), strict=True):
         if missing:
             say(
-                f"{member}: has no forecast of {missing} questions that others answered; nothing is put in their place."
+                f"{member}: has no forecast of {missing} question{'s' if missing != 1 else ''} that others answered; nothing is put in their place."
             )

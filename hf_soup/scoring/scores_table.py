@@ -221,7 +221,7 @@ def _warnings(table: ForecastTable, scored: Sequence[ColumnScores], clip: float)
         )
     if table.n_open:
         warnings.append(
-            f"{table.n_open} questions are open: those that resolve early are over-represented, so these scores can change."
+            f"{table.n_open} question{'s are' if table.n_open != 1 else ' is'} open: those that resolve early are over-represented, so these scores can change."
         )
     if annulled := int(table.annulled.sum()):
         warnings.append(f"{annulled} annulled question{'s are' if annulled != 1 else ' is'} left out.")

@@ -17,6 +17,7 @@ from hf_soup import Crowd
 from hf_soup.errors import InputError
 from hf_soup.forecasting import Forecasts, Member, Price, running
 from hf_soup.forecasting.estimate import USUAL_OUTPUT_TOKENS
+from hf_soup.forecasting.member import DEFAULT_MAX_TOKENS
 
 QUESTIONS = [{"id": f"q{number}", "question": f"Will event number {number} happen?"} for number in range(3)]
 REFUSAL = Answer("I cannot provide a forecast for this question.")
@@ -111,6 +112,14 @@ def test_what_it_would_cost_is_known_without_a_call_or_a_key(
     unpriced = Crowd("openai/nobody-knows").plan(QUESTIONS)
     assert unpriced.cost_at_most is None
     assert "unknown" in str(unpriced)
+
+
+def test_a_limit_of_a_member_stays_also_where_it_is_the_usual_one() -> None:
+    members = [Member("said", "openai/a", max_tokens=DEFAULT_MAX_TOKENS), Member("not", "openai/a")]
+    usual = Crowd(members, allow_unpriced=True).plan(QUESTIONS)
+    assert [member.max_output_tokens for member in usual.members] == [3 * DEFAULT_MAX_TOKENS] * 2
+    given = Crowd(members, allow_unpriced=True, max_tokens=50).plan(QUESTIONS)
+    assert [member.max_output_tokens for member in given.members] == [3 * DEFAULT_MAX_TOKENS, 150]
 
 
 def test_the_second_turn_is_in_the_estimate() -> None:

@@ -167,7 +167,7 @@ openai/bare:4:
     assert (searching.searches_the_web, searching.knowledge_cutoff) == (True, date(2025, 12, 31))
     assert web.searches_the_web
     assert (bare.name, bare.model, bare.samples) == ("openai/bare:4", "openai/bare", 4)
-    assert (bare.max_tokens, bare.timeout_s) == (DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_S)
+    assert (bare.max_tokens, bare.longest_answer, bare.timeout_s) == (None, DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_S)
 
 
 @pytest.mark.parametrize(

@@ -148,10 +148,17 @@ def test_there_is_no_second_turn_without_a_crowd_or_of_another_prompt() -> None:
     update, plain = load_prompt("update"), load_prompt("plain")
     assert update.second(BARE, update.first(BARE), "x") is None
     assert plain.second(FULL, plain.first(FULL), "x") is None
-    assert update.problems([BARE, FULL, replace(BARE, id="r")]) == [
-        "The prompt update needs 'crowd', which 2 of 3 questions lack: q, r."
+    some = [BARE, FULL, replace(BARE, id="r")]
+    assert update.notes(some) == [
+        "The second turn of the prompt update shows 'crowd', which 2 of 3 questions lack: q, r; they are asked the first turn alone."
     ]
-    assert update.problems([FULL]) == plain.problems([BARE, FULL]) == []
+    assert update.notes([FULL]) == plain.notes(some) == update.problems(some) == plain.problems(some) == []
+
+
+def test_a_second_turn_that_no_question_can_have_is_a_problem() -> None:
+    update = load_prompt("update")
+    assert update.problems([BARE]) == ["The prompt update needs 'crowd', which 1 of 1 questions lack: q."]
+    assert update.notes([BARE]) == []
 
 
 def test_a_prompt_of_the_user_is_read_from_its_file(tmp_path: Path) -> None:

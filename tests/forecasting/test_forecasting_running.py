@@ -277,6 +277,19 @@ def test_a_second_turn_shows_the_crowd_and_has_a_row_of_its_own(server: Loopback
     assert len(server.received) == 3
 
 
+def test_a_question_without_a_crowd_is_asked_the_first_turn_alone(
+    server: LoopbackLLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.script = lambda received: Answer("Between 20.00% and 30.00%")
+    questions = [{**QUESTIONS[0], "crowd": 0.4}, QUESTIONS[1]]
+    run = crowd(server, "openai/a", prompt="update").ask(questions, out=tmp_path / "run")
+    assert "'crowd', which 1 of 2 questions lack: q1" in capsys.readouterr().err
+    assert [row.status for row in run.rows] == [Status.ANSWERED] * 3 + [Status.UNASKED]
+    assert run.rows[3].reason == "the question lacks crowd, which the second turn shows"
+    assert len(server.received) == 3
+    assert run.below_quorum(1) == []
+
+
 def test_the_complement_is_turned_into_the_probability_of_yes(server: LoopbackLLM, tmp_path: Path) -> None:
     server.script = lambda received: Answer("Probability: 20%")
     run = crowd(server, "openai/a", prompt="negated").ask(QUESTIONS[:1], out=tmp_path / "run")

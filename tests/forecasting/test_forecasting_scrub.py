@@ -17,6 +17,9 @@ from hf_soup.forecasting.scrub import HIDDEN, scrub, scrub_all, secrets_of_envir
         "gsk_abcdefghijklmnop1234",
         "xai-abcdefghijklmnop1234",
         "AIzaSyA1234567890abcdefghij",
+        "sk-abcdefghijklmnopqrst",
+        "ghp_abcdefghijklmnopqrst1234",
+        "sk-svcacct-with-small-parts-and-a-9-in-it",
     ],
 )
 def test_what_looks_like_a_key_is_hidden(secret: str) -> None:
@@ -53,6 +56,22 @@ def test_values_of_the_environment_are_hidden(monkeypatch: pytest.MonkeyPatch) -
 def test_prose_stays() -> None:
     prose = "The risk-adjusted key figure: 62.5%. Will sk-learn 2.0 be out? Token prices; author: nobody."
     assert scrub(prose) == prose
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf-internal-testing-tiny-random-model",
+        "hf-internal-testing/tiny-random-LlamaForCausalLM",
+        "xai-org/grok-1",
+        "hf_transfer_is_deprecated_since_2025",
+        "sk-learn-contrib-something-else",
+        "Will the emergency use authorization: be granted?",
+        "Will bearer instruments and bearer securities be abolished?",
+    ],
+)
+def test_names_and_words_that_begin_like_keys_stay(text: str) -> None:
+    assert scrub(f"What becomes of {text} this year") == f"What becomes of {text} this year"
 
 
 def test_tables_and_lists_are_scrubbed() -> None:

@@ -97,7 +97,7 @@ def test_every_format_of_a_column_for_each_model_is_the_same_table(written):
     np.testing.assert_array_equal(table.outcomes, [0, NAN])
     assert np.diff(table.times[:, 1, 0]).tolist() == [86400.0]
     assert any("note: a column without any number is not taken as a model" in each for each in said)
-    assert any(each.startswith("x/1: has no forecast of 1 questions that others answered") for each in said)
+    assert any(each.startswith("x/1: has no forecast of 1 question that others answered") for each in said)
 
 
 def test_the_unit_is_never_inferred_and_legitimate_percentages_below_one_are_kept():
@@ -171,7 +171,7 @@ def test_questions_without_a_forecast_are_kept_and_counted():
 
     assert len(table.questions) == 4
     assert said[0] == "2 of 4 questions have no forecast: 'c', 'd'."
-    assert said[1] == "y: has no forecast of 1 questions that others answered; nothing is put in their place."
+    assert said[1] == "y: has no forecast of 1 question that others answered; nothing is put in their place."
 
 
 def run_folder(folder: Path, **changed: object) -> Path:

@@ -1,0 +1,162 @@
+"""Study 1 of arXiv 2402.19379 in words and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_soup.forecasting.text_table import text_table
+from hf_soup.scoring.aggregators import aggregator_named
+from hf_soup.scoring.comparison import Column
+from hf_soup.scoring.comparison_sentence import comparison_sentence, equivalence_sentence, number, p_value, signed
+from hf_soup.scoring.documents import document
+from hf_soup.scoring.study1 import Acquiescence, Hypothesis, Study1, study1
+from hf_soup.scoring.table import ForecastTable
+
+PAPERS_AGGREGATOR = "median"
+
+
+@dataclass(frozen=True)
+class Study1Result:
+    """`description`: how the crowd of models was made."""
+
+    study: Study1
+    description: str
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """For beside the text; the protocol's own notes are in it."""
+        pairs = [self.study.against_half, self.study.against_humans]
+        found = [warning for pair in pairs if pair is not None for warning in pair.warnings]
+        return tuple(dict.fromkeys([*self.study.scores.warnings, *found]))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns a row for each model, against the aggregate on the questions that both answered."""
+        return [
+            {
+                "model": each.scores.name,
+                "forecasts": each.forecasts,
+                "n": each.scores.n,
+                "missing": each.scores.missing,
+                "brier": each.scores.brier,
+                "sd": each.scores.sd,
+                "calibration_index": each.scores.calibration_index,
+                "against_aggregate": each.against_aggregate.difference,
+            }
+            for each in self.study.models
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**document(self.study), "description": self.description, "warnings": list(self.warnings)}
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def table(self) -> str:
+        """Returns hypotheses, comparisons, biases, models and topics, and what the paper leaves open."""
+        s = self.study
+        parts = [
+            f"Study 1. Crowd of models: {self.description}.",
+            "\n".join(
+                [
+                    *map(_hypothesis, s.hypotheses, s.adjusted.adjusted),
+                    s.adjusted.sentence(),
+                ]
+            ),
+            comparison_sentence(s.against_half),
+        ]
+        if s.against_humans is not None:
+            parts.append(comparison_sentence(s.against_humans))
+        if s.papers_equivalence is not None:
+            parts.append(f"As in the paper, unpaired: {equivalence_sentence(s.papers_equivalence)}")
+        parts += [_acquiescence(s.acquiescence), self._heaping(), self._models()]
+        if s.topics:
+            body = [[each.topic or "(no topic)", str(each.scores.n), _shown(each.scores.brier)] for each in s.topics]
+            parts.append(text_table([["topic", "n", "Brier"], *body]))
+        parts.append(self._reliability())
+        return "\n\n".join([*(part for part in parts if part), "\n".join(s.notes)])
+
+    def _heaping(self) -> str:
+        h = self.study.heaping
+        return (
+            f"Round numbers: of {h.forecasts} forecasts {h.exactly_50} are exactly 50 % ({h.exactly_49_or_51} are 49 or 51 %), "
+            f"{h.multiples_of_5} multiples of 5, {h.multiples_of_10} of 10."
+        )
+
+    def _models(self) -> str:
+        header = ["model", "forecasts", "n", "missing", "Brier", "SD", "cal. index", "minus aggregate", "p"]
+        body = [
+            [
+                each.scores.name,
+                str(each.forecasts),
+                str(each.scores.n),
+                str(each.scores.missing),
+                _shown(each.scores.brier),
+                _shown(each.scores.sd),
+                _shown(each.scores.calibration_index),
+                signed(each.against_aggregate.difference) if each.against_aggregate.n else "–",
+                p_value(each.against_aggregate.test.p).removeprefix("= ") if each.against_aggregate.test else "–",
+            ]
+            for each in self.study.models
+        ]
+        worse = (
+            f"{self.study.worse_models} of {len(body)} models have a worse Brier score than the aggregate on the same questions "
+            "(p not adjusted)."
+        )
+        return f"{text_table([header, *body])}\n{worse}"
+
+    def _reliability(self) -> str:
+        if not self.study.reliability:
+            return ""
+        body = [
+            [
+                f"{100 * each.low:g}–{100 * each.high:g} %",
+                str(each.n),
+                f"{100 * each.mean_forecast:.1f}%",
+                f"{100 * each.share_yes:.1f}%",
+                f"{100 * each.share_low:.0f}–{100 * each.share_high:.0f}%",
+            ]
+            for each in self.study.reliability
+        ]
+        return text_table([["forecasts", "n", "mean", "ended yes", "95 % interval"], *body])
+
+
+def study1_result(
+    table: ForecastTable, *, primary: str = PAPERS_AGGREGATOR, bound: float | None = None, looks: int = 1
+) -> Study1Result:
+    """Returns Study 1 of the table with the aggregate `primary` as the crowd of models; see `study1`."""
+    aggregate = aggregator_named(primary)(table)
+    study = study1(table, aggregate=Column(aggregate.name, aggregate.values), bound=bound, looks=looks)
+    return Study1Result(study, aggregate.description)
+
+
+def _hypothesis(each: Hypothesis, adjusted: float | None) -> str:
+    if each.test is None or adjusted is None:
+        return f"{each.name}: {each.wording.removesuffix('; not tested')}: not tested, n = {each.n}."
+    return (
+        f"{each.name}: {each.wording}: difference {signed(each.difference)}, n = {each.n}, t({each.test.df:g}) = "
+        f"{each.test.t:.2f}, p {p_value(each.test.p)}, adjusted p {p_value(adjusted)}; smallest detectable difference "
+        f"{number(each.detectable)}."
+    )
+
+
+def _acquiescence(a: Acquiescence) -> str:
+    if not a.forecasts:
+        return ""
+    words = f"Acquiescence: mean forecast {100 * a.mean:.1f} % over {a.forecasts} forecasts of {a.groups} questions or groups"
+    if a.test is not None and a.detectable is not None:
+        words += (
+            f", against 50 %: t({a.test.df:g}) = {a.test.t:.2f}, p {p_value(a.test.p)}, clustered by question (smallest detectable "
+            f"{100 * a.detectable:.1f} points)"
+        )
+    words += f"; {100 * a.base_rate:.1f} % ended yes, excess {100 * a.excess:+.1f} points"
+    if a.excess_interval is not None:
+        low, high = a.excess_interval
+        words += f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    return f"{words}."
+
+
+def _shown(value: float) -> str:
+    return "–" if np.isnan(value) else number(value)
