@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hf_soup.forecasting.answers import read_answer
 from hf_soup.forecasting.call import Call, Forecast
+from hf_soup.forecasting.parsers.answers import read_answer
 from hf_soup.forecasting.reading import AnswerForm, Reading, Status
 
 RE_ASKED = "re_asked"

@@ -63,6 +63,7 @@ class LoopbackLLM:
         self.most_at_once = 0
         self._out = 0
         self._ready = threading.Event()
+        self._arrived = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._port = 0
@@ -79,6 +80,16 @@ class LoopbackLLM:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+
+    async def until_received(self, requests: int) -> None:
+        """Returns once so many requests have come; raises TimeoutError after ten seconds."""
+
+        def wait() -> bool:
+            with self._arrived:
+                return self._arrived.wait_for(lambda: len(self.received) >= requests, 10)
+
+        if not await asyncio.to_thread(wait):
+            raise TimeoutError(f"{len(self.received)} of {requests} requests have come.")
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -110,7 +121,9 @@ class LoopbackLLM:
     async def _answer(self, body: dict[str, Any], headers: dict[str, str], writer: asyncio.StreamWriter) -> bool:
         """Returns whether the connection stays."""
         received = Received(len(self.received) + 1, body, headers)
-        self.received.append(received)
+        with self._arrived:
+            self.received.append(received)
+            self._arrived.notify_all()
         self._out += 1
         self.most_at_once = max(self.most_at_once, self._out)
         try:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hf_soup.forecasting.answer_parser import ladder
-from hf_soup.forecasting.answers import read_answer
+from hf_soup.forecasting.parsers.answer_parser import ladder
+from hf_soup.forecasting.parsers.answers import read_answer
 from hf_soup.forecasting.reading import AnswerForm, Reading, Status
 
 HERE = Path(__file__).parent

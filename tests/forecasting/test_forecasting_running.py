@@ -14,6 +14,8 @@ from loopback_llm import Answer, LoopbackLLM, Received, failure
 
 from hf_soup.errors import InputError, SoupError
 from hf_soup.forecasting import Crowd, Forecasts, Member, attempts, exchange, parse_again
+from hf_soup.forecasting.call import Call
+from hf_soup.forecasting.call_log import CallLog
 from hf_soup.forecasting.reading import Status
 from hf_soup.forecasting.rows import RE_ASKED
 
@@ -335,11 +337,22 @@ def test_an_interrupted_run_writes_what_there_is_and_goes_on(
 ) -> None:
     """Its task is cancelled while six answers have come and the others hang."""
     server.script = lambda received: Answer() if received.number <= 6 else Answer(hang=True)
+    append, kept = CallLog.append, 0
 
     async def run() -> None:
+        six_are_kept = asyncio.Event()
+
+        async def counted(log: CallLog, call: Call) -> None:
+            nonlocal kept
+            await append(log, call)
+            kept += 1
+            if kept == 6:
+                six_are_kept.set()
+
+        monkeypatch.setattr(CallLog, "append", counted)
         asking = asyncio.create_task(crowd(server).ask_async(QUESTIONS, out=tmp_path / "run"))
-        while len(server.received) < 12 or (tmp_path / "run" / "calls.jsonl").read_bytes().count(b"\n") < 6:
-            await asyncio.sleep(0.01)
+        await server.until_received(12)
+        await asyncio.wait_for(six_are_kept.wait(), 10)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -358,8 +371,7 @@ def test_requests_that_were_out_at_an_interrupt_count_at_their_worst_case(server
 
     async def run() -> None:
         asking = asyncio.create_task(priced.ask_async(QUESTIONS, out=tmp_path / "run", max_cost=0.02))
-        while len(server.received) < 2:
-            await asyncio.sleep(0.01)
+        await server.until_received(2)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from hf_soup.forecasting.amounts import Amount, Unreadable
-from hf_soup.forecasting.answer_lines import Answer
+from hf_soup.forecasting.parsers.amounts import Amount, Unreadable
+from hf_soup.forecasting.parsers.answer_lines import Answer
 
 Parse = Callable[[Answer], Amount | Unreadable | None]
 """An amount ends the search; Unreadable ends it too, since a number that stands elsewhere must not replace what stands where
@@ -43,5 +43,5 @@ def parser(rung: int) -> Callable[[Parse], Parse]:
 def ladder() -> list[Parser]:
     """All parsers in the order in which they are tried."""
     for module in ("json_parsers", "line_parsers", "sentence_parsers"):
-        import_module(f"hf_soup.forecasting.{module}")
+        import_module(f"hf_soup.forecasting.parsers.{module}")
     return sorted(_PARSERS.values(), key=lambda each: each.rung)

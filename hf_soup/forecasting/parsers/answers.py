@@ -25,13 +25,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from hf_soup.forecasting.amounts import Amount, Unreadable
-from hf_soup.forecasting.answer_lines import Answer, read_answer_lines
-from hf_soup.forecasting.answer_parser import ladder
-from hf_soup.forecasting.answer_text import bounded, one_turn, without_thoughts
-from hf_soup.forecasting.line_parsers import labelled_thought
+from hf_soup.forecasting.parsers.amounts import Amount, Unreadable
+from hf_soup.forecasting.parsers.answer_lines import Answer, read_answer_lines
+from hf_soup.forecasting.parsers.answer_parser import ladder
+from hf_soup.forecasting.parsers.answer_text import bounded, one_turn, without_thoughts
+from hf_soup.forecasting.parsers.line_parsers import labelled_thought
+from hf_soup.forecasting.parsers.refusals import declines
 from hf_soup.forecasting.reading import AnswerForm, Reading, Status
-from hf_soup.forecasting.refusals import declines
 
 _SMALL = re.compile(
     r"(?:\b(?:under|below|less than|at most|within|sub)|<)[\s-]?(?:1|2|one|two|0\.\d+)\s?(?:%|percent|per cent)",

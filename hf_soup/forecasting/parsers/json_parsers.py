@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from hf_soup.forecasting.amounts import Amount, Scale, Unreadable, read_amount
-from hf_soup.forecasting.answer_lines import Answer
-from hf_soup.forecasting.answer_parser import parser
-from hf_soup.forecasting.answer_text import plain
+from hf_soup.forecasting.parsers.amounts import Amount, Scale, Unreadable, read_amount
+from hf_soup.forecasting.parsers.answer_lines import Answer
+from hf_soup.forecasting.parsers.answer_parser import parser
+from hf_soup.forecasting.parsers.answer_text import plain
 from hf_soup.forecasting.reading import AnswerForm
 
 ATTEMPTS = 64

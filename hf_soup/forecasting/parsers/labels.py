@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hf_soup.forecasting.amounts import Scale
+from hf_soup.forecasting.parsers.amounts import Scale
 
 _LABEL = re.compile(
     r"(?<![\w-])(?:probability|forecast|prediction|estimate|likelihood(?! ratio)|chances?|answer|range|credence"

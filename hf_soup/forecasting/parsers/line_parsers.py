@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from hf_soup.forecasting.amounts import Amount, Unreadable, read_amount
-from hf_soup.forecasting.answer_lines import Answer, Line
-from hf_soup.forecasting.answer_parser import parser
-from hf_soup.forecasting.labels import Labelled, labels_of
+from hf_soup.forecasting.parsers.amounts import Amount, Unreadable, read_amount
+from hf_soup.forecasting.parsers.answer_lines import Answer, Line
+from hf_soup.forecasting.parsers.answer_parser import parser
+from hf_soup.forecasting.parsers.labels import Labelled, labels_of
 from hf_soup.forecasting.reading import AnswerForm
 
 CANDIDATES = 100

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from hf_soup.forecasting.answer_text import GAP, plain
+from hf_soup.forecasting.parsers.answer_text import GAP, plain
 from hf_soup.forecasting.reading import AnswerForm
 
 FIRST_LINES, LAST_LINES = 500, 2500

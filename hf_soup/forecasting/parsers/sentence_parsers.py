@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from hf_soup.forecasting.amounts import Amount, Unreadable, read_amount
-from hf_soup.forecasting.answer_lines import Answer
-from hf_soup.forecasting.answer_parser import parser
-from hf_soup.forecasting.labels import FOREIGN
+from hf_soup.forecasting.parsers.amounts import Amount, Unreadable, read_amount
+from hf_soup.forecasting.parsers.answer_lines import Answer
+from hf_soup.forecasting.parsers.answer_parser import parser
+from hf_soup.forecasting.parsers.labels import FOREIGN
 
 LINES = 2
 """From the end: what stands further up is on the way to the forecast."""
