@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -16,12 +16,13 @@ from hf_soup.adapters.nameable_base import base_name_problems, is_on_hub
 from hf_soup.adapters.record import AdapterRecord
 from hf_soup.adapters.update_comparison import TOLERANCE
 from hf_soup.errors import InputError
-from hf_soup.merging.record import RECORD_NAME, FileRecord, IngredientRecord
+from hf_soup.merging.record import RECORD_NAME, IngredientRecord
 from hf_soup.publishing.card_files import marked
 from hf_soup.publishing.card_tables import cell
 from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard
 from hf_soup.publishing.licences import Licence
 from hf_soup.publishing.private_names import masked
+from hf_soup.publishing.recorded_folder import RecordedFolder
 
 _VERIFY = """
 ## Verify
@@ -46,25 +47,15 @@ _SUPPLY = (
 
 
 @dataclass(frozen=True)
-class AdapterFolder:
+class AdapterFolder(RecordedFolder[AdapterRecord]):
     """See `hf_soup.publishing.publishable.Publishable`."""
 
-    folder: Path
-    record: AdapterRecord
     message: str = "Upload a LoRA adapter made with hf-soup"
     again: str = "make the adapter again"
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         return cls(folder, read_record(folder / RECORD_NAME))
-
-    @property
-    def ingredients(self) -> Sequence[IngredientRecord]:
-        return self.record.ingredients
-
-    @property
-    def outputs(self) -> Mapping[str, FileRecord]:
-        return self.record.outputs
 
     def repositories(self) -> list[str]:
         base = self.record.base.name if is_on_hub(self.record.base) else None
@@ -89,9 +80,6 @@ class AdapterFolder:
     def problems(self, private: frozenset[str]) -> list[str]:
         """An adapter without the name of its base cannot be loaded, so that a private base cannot be left unnamed."""
         return base_name_problems(self.record.base, private, self.folder.name)
-
-    def with_outputs(self, outputs: Mapping[str, FileRecord]) -> Self:
-        return replace(self, record=self.record.model_copy(update={"outputs": dict(outputs)}))
 
     def record_for(self, private: frozenset[str]) -> AdapterRecord:
         record = self.record

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from hf_soup.merging.record import RECORD_NAME, FileRecord, IngredientRecord, SoupRecord
+from hf_soup.merging.record import RECORD_NAME, IngredientRecord, SoupRecord
 from hf_soup.publishing.card_files import card_files, read_config
 from hf_soup.publishing.ingredient_cards import IngredientCard
 from hf_soup.publishing.licences import Licence
 from hf_soup.publishing.private_names import named_repositories, without_names
+from hf_soup.publishing.recorded_folder import RecordedFolder
 
 
 @dataclass(frozen=True)
-class MergedFolder:
+class MergedFolder(RecordedFolder[SoupRecord]):
     """See `hf_soup.publishing.publishable.Publishable`."""
 
-    folder: Path
-    record: SoupRecord
     message: str = "Upload a model soup made with hf-soup"
     again: str = "merge again"
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         return cls(folder, SoupRecord.read(folder / RECORD_NAME))
-
-    @property
-    def ingredients(self) -> Sequence[IngredientRecord]:
-        return self.record.ingredients
-
-    @property
-    def outputs(self) -> Mapping[str, FileRecord]:
-        return self.record.outputs
 
     def repositories(self) -> list[str]:
         return named_repositories(self.record)
@@ -53,9 +44,6 @@ class MergedFolder:
 
     def problems(self, private: frozenset[str]) -> list[str]:
         return []
-
-    def with_outputs(self, outputs: Mapping[str, FileRecord]) -> Self:
-        return replace(self, record=self.record.model_copy(update={"outputs": dict(outputs)}))
 
     def record_for(self, private: frozenset[str]) -> SoupRecord:
         return without_names(self.record, private)

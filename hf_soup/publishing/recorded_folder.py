@@ -1,0 +1,39 @@
+"""A finished result in a folder with a record of its ingredients and of the files that were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from hf_soup.merging.record import FileRecord, IngredientRecord
+
+
+class Record(Protocol):
+    ingredients: list[IngredientRecord]
+    outputs: dict[str, FileRecord]
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class RecordedFolder(Generic[R]):
+    """What is the same for every kind of `hf_soup.publishing.publishable.Publishable`."""
+
+    folder: Path
+    record: R
+
+    @property
+    def ingredients(self) -> Sequence[IngredientRecord]:
+        return self.record.ingredients
+
+    @property
+    def outputs(self) -> Mapping[str, FileRecord]:
+        return self.record.outputs
+
+    def with_outputs(self, outputs: Mapping[str, FileRecord]) -> Self:
+        return replace(self, record=self.record.model_copy(update={"outputs": dict(outputs)}))
