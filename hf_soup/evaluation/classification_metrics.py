@@ -34,7 +34,8 @@ def _defined_mean(values: np.ndarray) -> np.ndarray:
 
 def _accuracies(predictions: Predictions) -> OnCounts:
     correct = (predictions.predicted == predictions.labels).astype(np.float32)
-    return lambda counts: (counts @ correct).astype(np.float64) / predictions.rows
+    # Resamples of groups have as many rows as their groups, not always as many as the data.
+    return lambda counts: (counts @ correct).astype(np.float64) / counts.sum(axis=1, dtype=np.float64)
 
 
 @metric(maximise=True, resampled=_accuracies, interval=Interval.WILSON)

@@ -14,6 +14,7 @@ from hf_soup.evaluation.cache import PredictionCache
 from hf_soup.evaluation.cache_key import cache_key, preprocessing_digest
 from hf_soup.evaluation.estimates import Estimate, estimate
 from hf_soup.evaluation.forward import run_rows
+from hf_soup.evaluation.hardware import Hardware
 from hf_soup.evaluation.held_out import HeldOut
 from hf_soup.evaluation.judging import Verdict, as_verdict, score_of
 from hf_soup.evaluation.predictions import Predictions
@@ -32,6 +33,7 @@ class Evaluator:
 
     `forward_passes`: rows that were really run through a model (calls, for a function or command).
     `seconds_per_evaluation`: what the first real evaluation took, copying the weights included; None before it.
+    `seconds_of_rows`: what running the rows took in the latest one, and nothing else.
     """
 
     def __init__(
@@ -47,9 +49,15 @@ class Evaluator:
         self.cache = cache if cache is not None else PredictionCache()
         self.forward_passes = 0
         self.seconds_per_evaluation: float | None = None
+        self.seconds_of_rows: float | None = None
         self._materialize = materialize
         self._stage = Stage(device, trust_remote_code)
         self._known: dict[str, Verdict] = {}
+
+    @property
+    def hardware(self) -> Hardware:
+        """Where models run."""
+        return self._stage.hardware
 
     def on(self, held_out: HeldOut) -> Evaluator:
         """An evaluator for other data that shares this one's cache, device and model in memory."""
@@ -139,16 +147,17 @@ class Evaluator:
             place,
             lambda: task.encode(
                 held_out.examples,
-                folder,
+                task.preprocessor(folder, stage.trust_remote_code),
                 skeleton.config,
                 max_length=held_out.max_length,
-                trust_remote_code=stage.trust_remote_code,
             ),
         )
         start = time.perf_counter()
         model = skeleton.load(checkpoint)
         size = stage.batch_sizes.get(place, held_out.batch_size or task.batch_size)
+        first_row = time.perf_counter()
         outputs, fitted = run_rows(task, model, encoded, held_out.ids, size, stage.hardware, checkpoint.label)
+        self.seconds_of_rows = time.perf_counter() - first_row
         stage.batch_sizes[place] = fitted
         self._count(held_out.rows, start)
         label_map = held_out.label_map(checkpoint.config, checkpoint.label)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from hf_soup.errors import InputError
-from hf_soup.evaluation.data_files import Table, read_table
-from hf_soup.evaluation.labels import LabelMap, match_labels
+from hf_soup.evaluation.data_files import Table, read_table, row_numbers
+from hf_soup.evaluation.labels import LabelMap, label_name, match_labels
 from hf_soup.evaluation.metric import all_metrics, metric_named
 from hf_soup.evaluation.score_command import ScoreCommand
 from hf_soup.evaluation.task import Task, task_named
@@ -32,6 +33,8 @@ class HeldOut:
     its identity in the cache, without a name its scores are not kept. Scores of a command are kept until it changes: its
     words, the working directory, or a file that it names. `max_length`: tokens a text is cut to;
     without, as many as the model takes. `batch_size`: to start with; it shrinks when memory does not suffice.
+    `group_by`: the column that says which rows belong together, as the frames of one video do: they are never split between
+    the rows that weights are fitted on and those they are judged on, and are resampled together.
 
     Raises InputError with all problems of the data, with row numbers counted from 1 without the header.
     """
@@ -48,11 +51,15 @@ class HeldOut:
         maximise: bool | None = None,
         max_length: int | None = None,
         batch_size: int | None = None,
+        group_by: str | None = None,
     ) -> None:
         self.labels = dict(labels or {})
         self.columns = dict(columns or {})
         self.max_length = max_length
         self.batch_size = batch_size
+        self.group_by = group_by
+        self.groups: list[str] | None = None
+        """The group of each row; None without `group_by`."""
         self.path: Path | None = None
         """The file that the examples came from, where they came from one."""
         self.judge: ScoreCommand | Callable[[Any], Any] | None = None
@@ -67,6 +74,8 @@ class HeldOut:
     def _judge(
         self, judge: Any, task: str | None, metric: str | None, name: str | None, maximise: bool | None
     ) -> None:
+        if self.group_by is not None:
+            raise InputError("group_by names a column of data; a function or command brings its own.")
         self.judge = judge
         self.task_type: Task | None = task_named(task) if task is not None else None
         self.examples: list[dict[str, Any]] = []
@@ -99,6 +108,8 @@ class HeldOut:
         table = read_table(data)
         self.name = name or table.name
         self.examples, self.ids = _clean(table, self.task_type, columns)
+        if self.group_by is not None:
+            self.groups = _groups(table, self.group_by)
         self.fingerprint = _digest(self.task_type.name, *self.ids)
 
     def like(self, data: Any, name: str | None = None) -> HeldOut:
@@ -108,6 +119,17 @@ class HeldOut:
         """
         if self.judge is not None:
             raise InputError(f"{self.name}: brings its own data; test and shift sets need held-out data with a task.")
+        return self._read_again(data, name, self.group_by)
+
+    def grouped(self, group_by: str) -> HeldOut:
+        """The same rows, which belong together as this column says. Raises InputError where they are no longer at hand."""
+        if self.path is None:
+            raise InputError(
+                f"{self.name}: its other columns are not kept; say HeldOut(…, group_by='{group_by}') where its rows are read."
+            )
+        return self._read_again(self.path, self.name, group_by)
+
+    def _read_again(self, data: Any, name: str | None, group_by: str | None) -> HeldOut:
         return HeldOut(
             data,
             task=self.task,
@@ -117,7 +139,14 @@ class HeldOut:
             name=name,
             max_length=self.max_length,
             batch_size=self.batch_size,
+            group_by=group_by,
         )
+
+    def calling(self, labels: Mapping[str, str]) -> HeldOut:
+        """The same rows, for a model whose classes have these meanings."""
+        other = copy(self)
+        other.labels = dict(labels)
+        return other
 
     @property
     def rows(self) -> int:
@@ -164,6 +193,21 @@ def _clean(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list[d
     if problems:
         raise InputError(problems)
     return examples, digests
+
+
+def _groups(table: Table, column: str) -> list[str]:
+    if column not in table.columns:
+        raise InputError(
+            f"{table.name}: has no column '{column}' to group by; its columns: {', '.join(table.columns)}."
+        )
+    values = [record.get(column) for record in table.records]
+    groups = ["" if value is None or value != value else label_name(value) for value in values]
+    if empty := [number for number, group in enumerate(groups, 1) if not group]:
+        raise InputError(
+            f"{table.name}: {row_numbers(empty)}: '{column}' is empty; every row needs its group, or give a row that stands alone a "
+            "value of its own."
+        )
+    return groups
 
 
 def _digest(*parts: Any) -> str:

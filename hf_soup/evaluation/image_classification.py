@@ -25,34 +25,29 @@ class ImageClassification(Classification):
     auto_class = "AutoModelForImageClassification"
     batch_size = 32
 
-    def encode(
-        self,
-        examples: Sequence[Example],
-        folder: Path,
-        config: Any,
-        *,
-        max_length: int | None,
-        trust_remote_code: bool,
-    ) -> Encoded:
-        return ProcessedImages([example["image"] for example in examples], folder, config, trust_remote_code)
-
-
-class ProcessedImages(Encoded):
-    """Images, processed when they are first needed; the first 512 MiB of them are kept for the next model."""
-
-    def __init__(self, images: Sequence[Any], folder: Path, config: Any, trust_remote_code: bool) -> None:
+    def preprocessor(self, folder: Path, trust_remote_code: bool) -> Any:
         from transformers import AutoImageProcessor
 
         try:
             with quiet_transformers():
                 # Pillow and not torchvision: results must not depend on what happens to be installed.
-                self.processor = AutoImageProcessor.from_pretrained(
-                    folder, backend="pil", trust_remote_code=trust_remote_code
-                )
+                return AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=trust_remote_code)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             raise InputError(
                 f"{folder}: has no image processor that transformers can open ({first_line(error)})."
             ) from error
+
+    def encode(
+        self, examples: Sequence[Example], preprocessor: Any, config: Any, *, max_length: int | None
+    ) -> Encoded:
+        return ProcessedImages([example["image"] for example in examples], preprocessor, config)
+
+
+class ProcessedImages(Encoded):
+    """Images, processed when they are first needed; the first 512 MiB of them are kept for the next model."""
+
+    def __init__(self, images: Sequence[Any], processor: Any, config: Any) -> None:
+        self.processor = processor
         self.images = images
         self.lengths = [1] * len(images)
         self.mode = "L" if getattr(config, "num_channels", 3) == 1 else "RGB"

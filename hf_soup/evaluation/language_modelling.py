@@ -28,18 +28,13 @@ class LanguageModelling(Task):
     default_metric = "nll"
     batch_size = 8
 
+    def preprocessor(self, folder: Path, trust_remote_code: bool) -> Any:
+        return open_tokenizer(folder, trust_remote_code)
+
     def encode(
-        self,
-        examples: Sequence[Example],
-        folder: Path,
-        config: Any,
-        *,
-        max_length: int | None,
-        trust_remote_code: bool,
+        self, examples: Sequence[Example], preprocessor: Any, config: Any, *, max_length: int | None
     ) -> Encoded:
-        return RightPaddedTexts(
-            [example["text"] for example in examples], folder, config, max_length, trust_remote_code
-        )
+        return RightPaddedTexts([example["text"] for example in examples], preprocessor, config, max_length)
 
     def forward(self, model: Any, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         import torch
@@ -66,10 +61,7 @@ class LanguageModelling(Task):
 class RightPaddedTexts(Encoded):
     """Texts tokenised once and padded at the end, where a causal model does not look, so no padding token is needed."""
 
-    def __init__(
-        self, texts: Sequence[str], folder: Path, config: Any, max_length: int | None, trust_remote_code: bool
-    ) -> None:
-        tokenizer = open_tokenizer(folder, trust_remote_code)
+    def __init__(self, texts: Sequence[str], tokenizer: Any, config: Any, max_length: int | None) -> None:
         limit = longest_input(tokenizer, config, max_length)
         with quiet_transformers():
             whole = tokenizer(list(texts))["input_ids"]

@@ -1,4 +1,4 @@
-"""Negative log-likelihood and perplexity: ratios of a sum over rows to a sum over rows."""
+"""Negative log-likelihood, perplexity and Brier score: ratios of a sum over rows to a sum over rows."""
 
 from __future__ import annotations
 
@@ -41,3 +41,24 @@ def _perplexities(predictions: Predictions) -> OnCounts:
 def perplexity(predictions: Predictions) -> float:
     """exp of the negative log-likelihood per token."""
     return float(np.exp(nll(predictions)))
+
+
+def _squared_errors(predictions: Predictions) -> np.ndarray:
+    """float64 [rows]."""
+    errors = predictions.probabilities
+    errors[np.arange(predictions.rows), predictions.labels] -= 1
+    return (errors**2).sum(axis=1) / (2 if len(predictions.classes) == 2 else 1)
+
+
+def _briers(predictions: Predictions) -> OnCounts:
+    errors = _squared_errors(predictions)
+    return lambda counts: (counts.astype(np.float64) @ errors) / counts.sum(axis=1, dtype=np.float64)
+
+
+@metric(maximise=False, resampled=_briers)
+def brier(predictions: Predictions) -> float:
+    """Mean squared error of the probabilities, summed over the classes; of two classes halved, as Brier scores of yes and no are.
+
+    Between 0 and 1 for two classes, between 0 and 2 for more, as in scikit-learn.
+    """
+    return float(_squared_errors(predictions).mean())

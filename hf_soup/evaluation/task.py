@@ -52,16 +52,14 @@ class Task(ABC):
     """To start with."""
 
     @abstractmethod
+    def preprocessor(self, folder: Path, trust_remote_code: bool) -> Any:
+        """Opens the tokenizer or processor in `folder`. Raises InputError where there is none."""
+
+    @abstractmethod
     def encode(
-        self,
-        examples: Sequence[Example],
-        folder: Path,
-        config: Any,
-        *,
-        max_length: int | None,
-        trust_remote_code: bool,
+        self, examples: Sequence[Example], preprocessor: Any, config: Any, *, max_length: int | None
     ) -> Encoded:
-        """Encodes the rows with the tokenizer or processor in `folder`, for a model with this config (of transformers)."""
+        """Encodes the rows with this task's `preprocessor`, for a model with this config (of transformers)."""
 
     @abstractmethod
     def forward(self, model: Any, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

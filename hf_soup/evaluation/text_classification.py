@@ -51,25 +51,20 @@ class TextClassification(Classification):
     auto_class = "AutoModelForSequenceClassification"
     batch_size = 64
 
+    def preprocessor(self, folder: Path, trust_remote_code: bool) -> Any:
+        return open_tokenizer(folder, trust_remote_code)
+
     def encode(
-        self,
-        examples: Sequence[Example],
-        folder: Path,
-        config: Any,
-        *,
-        max_length: int | None,
-        trust_remote_code: bool,
+        self, examples: Sequence[Example], preprocessor: Any, config: Any, *, max_length: int | None
     ) -> Encoded:
-        return TokenisedTexts(examples, folder, config, max_length, trust_remote_code)
+        return TokenisedTexts(examples, preprocessor, config, max_length)
 
 
 class TokenisedTexts(Encoded):
     """Texts (or pairs) tokenised once; a batch is padded to its longest row by the tokenizer's own rule."""
 
-    def __init__(
-        self, examples: Sequence[Example], folder: Path, config: Any, max_length: int | None, trust_remote_code: bool
-    ) -> None:
-        self.tokenizer = open_tokenizer(folder, trust_remote_code)
+    def __init__(self, examples: Sequence[Example], tokenizer: Any, config: Any, max_length: int | None) -> None:
+        self.tokenizer = tokenizer
         limit = longest_input(self.tokenizer, config, max_length)
         texts = [example["text"] for example in examples]
         pairs = [example["text_pair"] for example in examples] if "text_pair" in examples[0] else None

@@ -33,6 +33,21 @@ def test_resamples_are_multinomial_counts() -> None:
     assert counts.var() == pytest.approx(1, abs=0.15)
 
 
+def test_resamples_of_groups_never_part_a_group() -> None:
+    groups = np.array([7, 3, 7, 7, 5, 3])
+    counts = np.concatenate(list(resample_counts(6, resamples=3000, groups=groups)))
+    assert all((counts[:, groups == each].std(axis=1) == 0).all() for each in (3, 5, 7))
+    assert (counts[:, [0, 1, 4]].sum(axis=1) == 3).all()
+    assert counts.mean(axis=0) == pytest.approx(np.ones(6), abs=0.1)
+
+
+def test_accuracy_on_a_resample_of_groups_is_a_share_of_its_own_rows() -> None:
+    predictions = classified(6)
+    counts = np.array([[2, 0, 2, 2, 0, 0]], np.float32)
+    hits = predictions.predicted == predictions.labels
+    assert metric_named("accuracy").resampled(predictions)(counts)[0] == pytest.approx(hits[[0, 2, 3]].mean())
+
+
 def test_accuracy_has_wilsons_interval() -> None:
     predictions = classified(90)
     found = estimate("accuracy", predictions)

@@ -41,6 +41,11 @@ def oracle(name: str, y: np.ndarray, p: Predictions) -> float:
             else sk.roc_auc_score(labels, probabilities, multi_class="ovr")
         ),
         "nll": lambda: sk.log_loss(labels, probabilities, labels=range(len(p.classes))),
+        # scikit-learn has Brier scores of several classes from 1.7 on only.
+        "brier": lambda: (
+            sk.mean_squared_error(np.eye(len(p.classes))[labels], probabilities)
+            * (1 if len(p.classes) == 2 else len(p.classes))
+        ),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
