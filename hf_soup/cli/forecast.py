@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_soup.cli import forecast_scores
+from hf_soup.cli import forecast_bias, forecast_export, forecast_report, forecast_scores
 from hf_soup.cli import options as opt
 from hf_soup.cli.output import print_json, print_warnings, show
 
@@ -159,7 +159,7 @@ def parse(run: Run, as_json: opt.Json = False) -> None:
     show(f"{len(forecasts.rows)} rows read, {len(changes)} changed.")
 
 
-for scoring_command in forecast_scores.COMMANDS:
+for scoring_command in (*forecast_scores.COMMANDS, forecast_bias.bias, forecast_report.report, forecast_export.export):
     app.command()(scoring_command)
 
 

@@ -60,6 +60,20 @@ def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     return dict(split)
 
 
+def lists(texts: list[str] | None, option: str) -> dict[str, list[str]]:
+    """Returns {"bert": ["me/a", "me/b"]} of ["bert=me/a,me/b"]. Raises InputError for a family without members."""
+    from hf_soup.errors import InputError
+
+    families = {
+        name: [part.strip() for part in text.split(",") if part.strip()] for name, text in pairs(texts, option).items()
+    }
+    if empty := [name for name, members in families.items() if not members]:
+        raise InputError(
+            [f"{option} {name}=: the family has no members; name them after the = with commas." for name in empty]
+        )
+    return families
+
+
 def labels_of(text: str | None) -> dict[str, str] | None:
     return pairs(text.split(","), "--labels") if text else None
 

@@ -31,15 +31,13 @@ def print_warnings(warnings: Iterable[str]) -> None:
 
 
 @contextmanager
-def merge_is_kept(folder: Path, repo: str) -> Iterator[None]:
-    """Says, when publishing fails or is interrupted, that the merge need not be made again."""
+def merge_is_kept(folder: Path, repo: str, what: str = "merged model") -> Iterator[None]:
+    """Says, when publishing fails or is interrupted, that the result need not be made again."""
     try:
         yield
     except BaseException:
         if is_main_process():
-            typer.echo(
-                f"The merged model is complete in {folder}; publish it with: hf-soup push {folder} {repo}", err=True
-            )
+            typer.echo(f"The {what} is complete in {folder}; publish it with: hf-soup push {folder} {repo}", err=True)
         raise
 
 

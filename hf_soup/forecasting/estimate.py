@@ -11,8 +11,8 @@ from hf_soup.forecasting.plan import Plan
 from hf_soup.forecasting.prices import Price
 from hf_soup.forecasting.prompt import Prompt
 from hf_soup.forecasting.question import Question
-from hf_soup.forecasting.text_table import text_table
 from hf_soup.forecasting.token_count import count_tokens
+from hf_soup.text_table import text_table
 
 USUAL_OUTPUT_TOKENS = 800
 """Of an answer with reasons, as the built-in prompts ask for; models that reason at length take several thousand."""

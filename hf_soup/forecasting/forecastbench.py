@@ -11,11 +11,12 @@ from typing import Any
 
 from hf_soup.forecasting.importers import Imported, Row, importer
 
-_MARKETS = {"infer", "manifold", "metaculus", "polymarket"}
+MARKETS = {"infer", "manifold", "metaculus", "polymarket"}
 _NOTHING = "N/A"
 
 
-def _is_question_set(document: Any) -> bool:
+def is_question_set(document: Any) -> bool:
+    """Returns whether a parsed JSON document is a question set."""
     return (
         isinstance(document, Mapping)
         and "forecast_due_date" in document
@@ -23,7 +24,7 @@ def _is_question_set(document: Any) -> bool:
     )
 
 
-@importer("ForecastBench question set", _is_question_set)
+@importer("ForecastBench question set", is_question_set)
 def forecastbench(document: Any, imported: Imported) -> None:
     """A question on a market is one row; its value on the day the set was frozen is the crowd's.
 
@@ -42,7 +43,7 @@ def forecastbench(document: Any, imported: Imported) -> None:
             imported.rows += [_on_series(entry, due, day) for day in days]
             if not days:
                 imported.skip(entry.get("id"), "without a date of resolution")
-        elif str(entry.get("source")) in _MARKETS:
+        elif str(entry.get("source")) in MARKETS:
             imported.rows.append(_on_market(entry))
         else:
             imported.skip(entry.get("id"), "without a date of resolution")
@@ -50,7 +51,7 @@ def forecastbench(document: Any, imported: Imported) -> None:
 
 def _on_market(entry: Mapping[str, Any]) -> Row:
     return _row(entry) | {
-        "id": _id(entry),
+        "id": question_id(entry),
         "open_date": _field(entry, "market_info_open_datetime"),
         "close_date": _field(entry, "market_info_close_datetime"),
         "crowd": _field(entry, "freeze_datetime_value"),
@@ -70,11 +71,11 @@ def _on_series(entry: Mapping[str, Any], due: str, day: str) -> Row:
         if isinstance(row[column], str):
             row[column] = row[column].replace("{resolution_date}", str(day)).replace("{forecast_due_date}", str(due))
     return row | {
-        "id": f"{_id(entry)}@{day}",
+        "id": question_id(entry, day),
         "open_date": due,
         "close_date": day,
         "resolution_date": day,
-        "group": _id(entry),
+        "group": question_id(entry),
     }
 
 
@@ -88,9 +89,11 @@ def _row(entry: Mapping[str, Any]) -> Row:
     }
 
 
-def _id(entry: Mapping[str, Any]) -> str | None:
-    """Ids are unique within a source only."""
-    return f"{entry.get('source')}/{entry['id']}" if entry.get("id") else None
+def question_id(entry: Mapping[str, Any], day: str | None = None) -> str | None:
+    """Returns the id of a question here, since theirs are unique within a source only; `day`: for which a series is asked."""
+    if not entry.get("id"):
+        return None
+    return f"{entry.get('source')}/{entry['id']}" + (f"@{day}" if day else "")
 
 
 def _field(entry: Mapping[str, Any], name: str) -> Any:

@@ -14,7 +14,7 @@ from hf_soup.forecasting.call import Forecast
 from hf_soup.forecasting.judged import Judged
 from hf_soup.forecasting.reading import Status
 from hf_soup.forecasting.run_folder import read_record, read_rows
-from hf_soup.forecasting.text_table import text_table
+from hf_soup.text_table import text_table
 
 DEFAULT_QUORUM = 0.5
 

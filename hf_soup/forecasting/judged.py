@@ -10,9 +10,14 @@ from hf_soup.forecasting.cells import Unit
 from hf_soup.forecasting.question import Question
 
 if TYPE_CHECKING:
+    from hf_soup.reporting.forecast_report import Report
     from hf_soup.scoring.aggregation import Aggregation
+    from hf_soup.scoring.bias_report import BiasReport
+    from hf_soup.scoring.calibrating import Calibrating
     from hf_soup.scoring.comparing import Comparing
     from hf_soup.scoring.scoring import Scoring
+    from hf_soup.scoring.study1_result import Study1Result
+    from hf_soup.scoring.study2_result import Study2Result
     from hf_soup.scoring.table import ForecastTable
 
 Questions = str | Path | Sequence[Mapping[str, Any]] | Sequence[Question]
@@ -40,13 +45,17 @@ class Judged:
         primary: str = "mean",
         *,
         everything: bool = False,
+        crowd_weight: float | Literal["fit"] = 0.75,
         questions: Questions | None = None,
         unit: Unit = "fraction",
     ) -> Scoring:
-        """Returns the scores of members, the aggregate `primary` (`everything`: all aggregates) and the crowd."""
+        """Returns the scores of members, the aggregate `primary` (`everything`: all aggregates), the crowd, and where there is one
+        its blend with the aggregate: `crowd_weight` in log odds, "fit" by cross-validation.
+        """
         from hf_soup.scoring.scoring import scoring
 
-        return scoring(self._read(questions, unit), [primary], everything=everything)
+        table = self._read(questions, unit)
+        return scoring(table, [primary], everything=everything, crowd_weight=crowd_weight)
 
     def compare(
         self,
@@ -55,13 +64,119 @@ class Judged:
         primary: str = "mean",
         bound: float | None = None,
         looks: int = 1,
+        crowd_weight: float | Literal["fit"] = 0.75,
         questions: Questions | None = None,
         unit: Unit = "fraction",
     ) -> Comparing:
         """Returns the tests of the aggregate `primary` against "crowd", "half", "members" or names of them; all without."""
         from hf_soup.scoring.comparing import comparing
 
-        return comparing(self._read(questions, unit), against, primary=primary, bound=bound, looks=looks)
+        table = self._read(questions, unit)
+        return comparing(table, against, primary=primary, bound=bound, looks=looks, crowd_weight=crowd_weight)
+
+    def calibrate(
+        self,
+        primary: str = "mean",
+        *,
+        method: str = "shift",
+        questions: Questions | None = None,
+        unit: Unit = "fraction",
+    ) -> Calibrating:
+        """Returns the aggregate `primary`, corrected by `method` where cross-validation says that it helps, and why or why not."""
+        from hf_soup.scoring.calibrating import calibrating
+
+        return calibrating(self._read(questions, unit, late="leave out"), primary=primary, method=method)
+
+    def study1(
+        self,
+        primary: str = "median",
+        *,
+        bound: float | None = None,
+        looks: int = 1,
+        questions: Questions | None = None,
+        unit: Unit = "fraction",
+    ) -> Study1Result:
+        """Returns Study 1 of arXiv 2402.19379: the aggregate `primary` against 50 % and the human crowd, and its biases."""
+        from hf_soup.scoring.study1_result import study1_result
+
+        return study1_result(self._read(questions, unit), primary=primary, bound=bound, looks=looks)
+
+    def study2(
+        self,
+        *,
+        crowd_weight: float = 0.75,
+        bound: float | None = None,
+        looks: int = 1,
+        questions: Questions | None = None,
+        unit: Unit = "fraction",
+    ) -> Study2Result:
+        """Returns Study 2 of arXiv 2402.19379: the forecasts before and after the human median was shown, each member against its own
+        averages with the crowd. Raises InputError where the run was not asked in two turns (prompt `update`).
+        """
+        from hf_soup.scoring.read_two_turns import read_two_turns
+        from hf_soup.scoring.study2_result import study2_result
+
+        turns = read_two_turns(self.path, questions, unit="fraction", questions_unit=unit)
+        return study2_result(turns, crowd_weight=crowd_weight, bound=bound, looks=looks)
+
+    def bias(
+        self,
+        *,
+        negated: str | Path | Judged | None = None,
+        paraphrases: Sequence[str | Path | Judged] = (),
+        looks: int = 1,
+        questions: Questions | None = None,
+        unit: Unit = "fraction",
+    ) -> BiasReport:
+        """Returns the checks of bias, with what the run cost. `negated`: a run of the prompt `negated`, or a file with the
+        probabilities of the opposite questions, in `unit`; `paraphrases`: runs or files of other wordings.
+        """
+        from hf_soup.scoring.bias_report import bias_report
+        from hf_soup.scoring.read_rewordings import costs_of_run, read_negated, read_paraphrases
+
+        reworded = [each.path if isinstance(each, Judged) else each for each in paraphrases]
+        opposite = negated.path if isinstance(negated, Judged) else negated
+        return bias_report(
+            self._read(questions, unit, late="leave out"),
+            negated=None if opposite is None else read_negated(opposite, questions, unit=unit),
+            paraphrases=[read_paraphrases(each, questions, unit=unit) for each in reworded],
+            costs=costs_of_run(self.path),
+            looks=looks,
+        )
+
+    def report(
+        self,
+        path: str | Path = "report.html",
+        *,
+        primary: str = "mean",
+        everything: bool = False,
+        bound: float | None = None,
+        looks: int = 1,
+        questions: Questions | None = None,
+        unit: Unit = "fraction",
+    ) -> Report:
+        """Writes the page with scores, comparisons, biases and figures, and returns it; Markdown where the name ends with .md.
+
+        `primary`: the aggregate that counts; `everything`: all others beside it. `bound`: of the equivalence test, stated
+        beforehand. `looks`: how often these questions were tested, this time included. Raises InputError for another ending.
+        """
+        from hf_soup.reporting.forecast_report import refuse_other_pages, report
+        from hf_soup.reporting.material import read_material
+
+        refuse_other_pages(Path(path))
+        of_crowd: Unit = "fraction" if questions is None else unit
+        found = read_material(self.path, questions, unit="fraction", questions_unit=of_crowd)
+        made = report(
+            found.table,
+            questions_text=found.texts,
+            run=found.run,
+            primary=primary,
+            everything=everything,
+            bound=bound,
+            looks=looks,
+        )
+        made.save(path)
+        return made
 
     def _read(
         self, questions: Questions | None, unit: Unit, late: Literal["refuse", "leave out"] = "refuse"

@@ -21,7 +21,8 @@ class Question:
 
     Times are aware, in UTC; a date without a time of day is its beginning for `open_date` and its end for the others.
     `crowd`: probability of a human crowd or a market, in [0, 1], as of `crowd_time`. `group`: what must stay together in
-    resampling and cross-validation, such as one question asked at five dates. `row`: where it stands in its file, from 1.
+    resampling and cross-validation, such as one question asked at five dates. `negation_of`, `paraphrase_of`: the id of the question
+    whose opposite, or whose other wording, this one is. `row`: where it stands in its file, from 1.
     """
 
     id: str
@@ -37,6 +38,8 @@ class Question:
     group: str | None = None
     topic: str | None = None
     source: str | None = None
+    negation_of: str | None = None
+    paraphrase_of: str | None = None
     row: int = field(default=0, compare=False)
 
     @property

@@ -23,7 +23,18 @@ from hf_soup.progress import say as say_on_terminal
 _READERS: dict[str, Callable[[Any, Unit], Any]] = {
     **{
         name: lambda cell, unit: read_text(cell)
-        for name in ("id", "question", "background", "resolution_criteria", "fine_print", "group", "topic", "source")
+        for name in (
+            "id",
+            "question",
+            "background",
+            "resolution_criteria",
+            "fine_print",
+            "group",
+            "topic",
+            "source",
+            "negation_of",
+            "paraphrase_of",
+        )
     },
     "open_date": lambda cell, unit: read_moment(cell, end_of_day=False),
     **{
@@ -35,6 +46,7 @@ _READERS: dict[str, Callable[[Any, Unit], Any]] = {
 }
 COLUMNS = tuple(_READERS)
 _NEEDED = ("id", "question")
+_REWORDS = ("negation_of", "paraphrase_of")
 
 
 def read_questions(
@@ -52,7 +64,7 @@ def read_questions(
     `data`: a CSV, JSONL or Parquet file, a JSON file (a list of rows, or a format of `hf_soup.forecasting.importers`), a list
     of dicts, a `datasets.Dataset`, or questions made in Python. Columns: `id`, `question` and, where known, `background`,
     `resolution_criteria`, `fine_print` (comes after the criteria), `open_date`, `close_date`, `resolution`,
-    `resolution_date`, `crowd`, `crowd_time`, `group`, `topic`, `source`; others are left aside.
+    `resolution_date`, `crowd`, `crowd_time`, `group`, `topic`, `source`, `negation_of`, `paraphrase_of`; others are left aside.
     `unit`: what `crowd` is written in, "fraction" or "percent". `columns`: {"question": "title"} for a column that has another
     name. `say`: is told what was left out. Texts may have any length: whether a model takes them, its provider says.
 
@@ -78,10 +90,14 @@ def read_questions(
 
 def questions_fingerprint(questions: Sequence[Question]) -> str:
     """Returns a digest (sha256, hexadecimal) of what the questions say, whatever their order and rows."""
-    contents = sorted(
-        json.dumps({**asdict(each), "row": None}, default=datetime.isoformat, sort_keys=True) for each in questions
-    )
+    contents = sorted(json.dumps(_said(each), default=datetime.isoformat, sort_keys=True) for each in questions)
     return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
+
+def _said(question: Question) -> dict[str, Any]:
+    """Columns that came later count where they say something, so that the same questions keep their digest."""
+    said = {**asdict(question), "row": None}
+    return {name: each for name, each in said.items() if name not in _REWORDS or each is not None}
 
 
 def _table(data: Any, unit: Unit, say: Callable[[str], None]) -> tuple[Table, Unit]:
@@ -167,6 +183,14 @@ def _check_each(questions: Sequence[Question], rows: Sequence[int], problems: Ro
             add("question", "has no question")
         if each.crowd is not None and not 0 <= each.crowd <= 1:
             add("crowd", f"crowd {each.crowd} does not lie between 0 and 1")
+        rewords = [name for name in _REWORDS if getattr(each, name)]
+        if len(rewords) == len(_REWORDS):
+            add(
+                "negation_of",
+                "has both negation_of and paraphrase_of; of the opposite's other wording say negation_of alone",
+            )
+        elif rewords and getattr(each, rewords[0]) == each.id:
+            add(rewords[0], f"{rewords[0]} is its own id")
         moments = {name: getattr(each, name) for name in ("open_date", "close_date", "resolution_date", "crowd_time")}
         if naive := [name for name, moment in moments.items() if moment is not None and moment.tzinfo is None]:
             add("times", f"{' and '.join(naive)}: has no time zone; give datetimes with tzinfo=UTC")

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hf_soup.forecasting.text_table import text_table
 from hf_soup.scoring.aggregators import Aggregate, aggregate_all, aggregator_named
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.table import ForecastTable
+from hf_soup.text_table import text_table
 
 PRIMARY = "mean"
 

@@ -9,27 +9,34 @@ from typing import Any
 import numpy as np
 
 from hf_soup.errors import InputError
-from hf_soup.forecasting.text_table import text_table
 from hf_soup.scoring.aggregation import PRIMARY
 from hf_soup.scoring.aggregators import aggregator_named
+from hf_soup.scoring.blending import Blending, blending
 from hf_soup.scoring.comparison import Column, Comparison, compare_pairs, compare_with_constant
 from hf_soup.scoring.comparison_sentence import comparison_sentence, number, p_value, signed
+from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdWeight, interim_notes
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.equivalence import refuse_bound
 from hf_soup.scoring.multiple import ALPHA, Adjusted, benjamini_hochberg
 from hf_soup.scoring.scoring import shown_crowd_warnings
 from hf_soup.scoring.table import ForecastTable
+from hf_soup.text_table import text_table
 
 CROWD, HALF, MEMBERS = "crowd", "half", "members"
 
 
 @dataclass(frozen=True)
 class Comparing:
-    """`comparisons`: difference = primary − other, in Brier points. `adjusted`: Benjamini–Hochberg over all of them."""
+    """`comparisons`: difference = primary − other, in Brier points. `adjusted`: Benjamini–Hochberg over all of them.
+
+    `blending`: the primary aggregate, the crowd and their blend on the same questions, beside the comparisons and not among them;
+    a sentence where there is no blend, None where there is no crowd.
+    """
 
     primary: str
     comparisons: tuple[Comparison, ...]
     adjusted: Adjusted
+    blending: Blending | str | None
     warnings: tuple[str, ...]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -51,6 +58,7 @@ class Comparing:
             "tests": self.adjusted.tests,
             "looks": self.adjusted.looks,
             "adjustment": self.adjusted.sentence(),
+            "blending": self.blending.to_json() if isinstance(self.blending, Blending) else self.blending,
             "warnings": list(self.warnings),
         }
 
@@ -63,7 +71,10 @@ class Comparing:
         pairs = zip(self.comparisons, self.adjusted.adjusted, strict=True)
         body = [_cells(each, adjusted) for each, adjusted in pairs]
         sentences = [comparison_sentence(*each) for each in zip(self.comparisons, self.adjusted.adjusted, strict=True)]
-        return "\n\n".join([text_table([header, *body]), self.adjusted.sentence(), *sentences])
+        parts = [text_table([header, *body]), self.adjusted.sentence(), *sentences]
+        if self.blending is not None:
+            parts.append(str(self.blending))
+        return "\n\n".join(parts)
 
 
 def comparing(
@@ -73,12 +84,14 @@ def comparing(
     primary: str = PRIMARY,
     bound: float | None = None,
     looks: int = 1,
+    crowd_weight: CrowdWeight = CROWD_WEIGHT,
 ) -> Comparing:
     """Returns the comparisons of the aggregate `primary` with others, Brier scores of the questions that both answered.
 
     `against`: "members", "half" (50 % on every question, a Brier score of .25), "crowd", or names of members; None: all that the
     table has. `bound`: for TOST, in Brier points, stated before looking. `looks`: how often these data were tested, this time
-    included. Raises InputError for a name that the table does not have, and for a bound or a number of looks that is none.
+    included. `crowd_weight`: of the blend with the crowd, see `blend_with_crowd`. Raises InputError for a name that the table does
+    not have, for a bound or a number of looks that is none, and for a blend that cannot be made.
     """
     if bound is not None:
         refuse_bound(bound)
@@ -95,8 +108,9 @@ def comparing(
     adjusted = benjamini_hochberg(
         [each.name for each in comparisons], [each.test.p if each.test else None for each in comparisons], looks=looks
     )
-    warnings = (*_warnings(comparisons), *shown_crowd_warnings(table))
-    return Comparing(method.name, tuple(comparisons), adjusted, warnings)
+    warnings = (*_warnings(comparisons), *interim_notes(table), *shown_crowd_warnings(table))
+    blended = blending(table, first.values, method.name, crowd_weight=crowd_weight)
+    return Comparing(method.name, tuple(comparisons), adjusted, blended, warnings)
 
 
 def _chosen(table: ForecastTable, against: str | Sequence[str] | None) -> list[str]:

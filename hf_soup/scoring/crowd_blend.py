@@ -13,6 +13,8 @@ from hf_soup.scoring.log_odds import CLIP, from_log_odds, log_odds
 from hf_soup.scoring.table import ForecastTable
 
 CROWD_WEIGHT = 0.75
+CrowdWeight = float | Literal["fit"]
+"""The crowd's weight in a blend, or that it is fitted by cross-validation."""
 _GRID = np.linspace(0, 1, 101)
 _SHOWN = 5
 
@@ -43,33 +45,34 @@ def blend_with_crowd(
     table: ForecastTable,
     models: np.ndarray,
     *,
-    crowd_weight: float | Literal["fitted"] = CROWD_WEIGHT,
+    crowd_weight: CrowdWeight = CROWD_WEIGHT,
     clip: float = CLIP,
     splits: Splits | None = None,
 ) -> CrowdBlend:
     """Returns expit(w · logit(crowd) + (1 − w) · logit(models)), log odds of probabilities clipped to [clip, 1 − clip].
 
     `models`: float64 [Q], an aggregate of the table. `crowd_weight`: w. Its default, 0.75, was chosen on one data set: 3,848
-    rows with GPT-4 forecasts and the crowd of the same date. "fitted": the w out of 0, 0.01, …, 1 with the lowest Brier score on the
+    rows with GPT-4 forecasts and the crowd of the same date. "fit": the w out of 0, 0.01, …, 1 with the lowest Brier score on the
     other folds (`splits`: ten folds that keep groups together).
 
     Raises InputError where a crowd's value is dated after a forecast it is blended with, where forecasts were made after the
     crowd's was shown (they hold it already, and are not the models alone), and for a weight outside [0, 1].
     """
-    if crowd_weight != "fitted" and not (isinstance(crowd_weight, int | float) and 0 <= crowd_weight <= 1):
-        raise InputError(f"crowd_weight={crowd_weight!r}: must lie between 0 and 1, or be 'fitted'.")
-    if splits is not None and crowd_weight != "fitted":
-        raise InputError("crowd blend: splits are for a fitted weight (crowd_weight='fitted').")
+    if crowd_weight != "fit" and not (isinstance(crowd_weight, int | float) and 0 <= crowd_weight <= 1):
+        raise InputError(f"crowd_weight={crowd_weight!r}: must lie between 0 and 1, or be 'fit'.")
+    if splits is not None and crowd_weight != "fit":
+        raise InputError("crowd blend: splits are for a fitted weight (crowd_weight='fit').")
     if not 0 < clip < 0.5:
         raise InputError(f"crowd blend: clip={clip!r} must be above 0 and below 0.5.")
     if len(models) != len(table.questions):
         raise InputError(f"crowd blend: {len(models)} aggregates for {len(table.questions)} questions.")
     both = ~(np.isnan(table.crowd) | np.isnan(models))
-    _refuse_shown(table, both)
+    if reason := why_not_alone(table, both):
+        raise InputError(reason)
     refuse_late_crowd(table, both)
     left_out = int((np.isnan(table.crowd) != np.isnan(models)).sum())
     sides = log_odds(np.stack([table.crowd, models], axis=1), clip)
-    if crowd_weight == "fitted":
+    if crowd_weight == "fit":
         outcomes = np.where(both, table.outcomes, np.nan)
         if reason := too_few(outcomes):
             raise InputError(f"crowd blend: a fitted weight {reason}; give a weight (crowd_weight={CROWD_WEIGHT}).")
@@ -93,7 +96,7 @@ def blend_with_crowd(
         clipped=int(sum(((each < clip) | (each > 1 - clip)).sum() for each in (crowd, models))),
         left_out=left_out,
         unchecked=int((blended & ~_times_known(table)).sum()),
-        notes=_notes(table),
+        notes=interim_notes(table),
     )
 
 
@@ -116,15 +119,27 @@ def refuse_late_crowd(table: ForecastTable, among: np.ndarray | None = None) -> 
         )
 
 
-def _refuse_shown(table: ForecastTable, among: np.ndarray) -> None:
+def why_not_alone(table: ForecastTable, among: np.ndarray | None = None) -> str | None:
+    """Returns a sentence where forecasts of the questions in `among`, bool [Q], were made after the crowd's was shown."""
     if table.shown_crowd is None:
-        return
-    shown = (table.shown_crowd & ~np.isnan(table.values)).any(axis=(1, 2)) & among
-    if shown.any():
-        raise InputError(
-            f"Forecasts of {_named(table, shown)} were made after the crowd's was shown: they are not the models alone, and a blend "
-            "would count the crowd twice. Blend the first turn's forecasts, or those of a prompt that does not show the crowd."
-        )
+        return None
+    shown = (table.shown_crowd & ~np.isnan(table.values)).any(axis=(1, 2)) & (True if among is None else among)
+    if not shown.any():
+        return None
+    return (
+        f"Forecasts of {_named(table, shown)} were made after the crowd's was shown: they are not the models alone, and a blend "
+        "would count the crowd twice. Blend the first turn's forecasts, or those of a prompt that does not show the crowd."
+    )
+
+
+def interim_notes(table: ForecastTable) -> tuple[str, ...]:
+    """Returns what must be said of scores while questions are open."""
+    if not table.n_open:
+        return ()
+    return (
+        f"{table.n_open} of {len(table.questions)} questions are still open. Those that resolve early are over-represented until "
+        "then, and may differ from the others: these scores are interim.",
+    )
 
 
 def _times_known(table: ForecastTable) -> np.ndarray:
@@ -144,15 +159,6 @@ def _fit_weight(sides: np.ndarray, outcomes: np.ndarray) -> Predict:
 
 def _blended(sides: np.ndarray, weights: np.ndarray | float) -> np.ndarray:
     return from_log_odds(weights * sides[:, 0] + (1 - weights) * sides[:, 1])
-
-
-def _notes(table: ForecastTable) -> tuple[str, ...]:
-    if not table.n_open:
-        return ()
-    return (
-        f"{table.n_open} of {len(table.questions)} questions are still open. Those that resolve early are over-represented until "
-        "then, and may differ from the others: these scores are interim.",
-    )
 
 
 def _named(table: ForecastTable, mask: np.ndarray) -> str:

@@ -45,19 +45,20 @@ def forecast_rows(
     members: Sequence[str] | None,
     problems: RowProblems,
     say: Callable[[str], None],
+    value: str = "probability",
 ) -> ForecastRows:
     """Returns the forecasts of a table of either form; in a wide one those of the first member come first, in their order.
 
-    A column `model` makes it a row for each forecast. What cannot be read goes to `problems`, with NaN in its place. Raises
-    InputError where a column that must be there is not.
+    A column `model` makes it a row for each forecast, which stands in the column `value`. What cannot be read goes to `problems`,
+    with NaN in its place. Raises InputError where a column that must be there is not.
     """
     is_long = "model" in table.by_name
     id_column = next((name for name in ("question_id", "id") if name in table.by_name), "question_id")
-    needed = (id_column, "model", "probability") if is_long else (id_column,)
+    needed = (id_column, "model", value) if is_long else (id_column,)
     if lacking := [name for name in needed if name not in table.by_name]:
         raise InputError(
             f"{table.name}: has no column {' and '.join(map(repr, lacking))}; it has {', '.join(table.by_name)}. Needed are "
-            "question_id, model and probability, or question_id and a column for each model. A column that has another name is "
+            f"question_id, model and {value}, or question_id and a column for each model. A column that has another name is "
             f"given as columns={{{lacking[0]!r}: '…'}} (--column {lacking[0]}=…)."
         )
     ids, question = _named(table, id_column, problems)
@@ -66,7 +67,7 @@ def forecast_rows(
     )
     if is_long:
         names, member = _named(table, "model", problems)
-        probability = probabilities(table, "probability", unit, problems)
+        probability = probabilities(table, value, unit, problems)
         repeats = 1
     else:
         names = _wide_members(table, members, id_column, say)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,8 @@ _READERS: dict[str, Callable[[Any, Unit], Any]] = {
     "group": lambda cell, unit: read_text(cell),
     "topic": lambda cell, unit: read_text(cell),
     "source": lambda cell, unit: read_text(cell),
+    "negation_of": lambda cell, unit: read_text(cell),
+    "paraphrase_of": lambda cell, unit: read_text(cell),
 }
 
 
@@ -39,15 +41,15 @@ class QuestionFacts:
     resolution_times: np.ndarray
     topics: tuple[str | None, ...]
     sources: tuple[str | None, ...]
+    negation_of: tuple[str | None, ...]
+    paraphrase_of: tuple[str | None, ...]
 
 
 def facts_of(questions: Sequence[Question]) -> QuestionFacts:
-    """Returns the facts. A question without a group is a group of its own."""
+    """Returns the facts. A question without a group is a group of its own, a rewording is in the group of what it rewords."""
     group_of: dict[tuple[str, str], int] = {}
-    groups = [
-        group_of.setdefault(("group", each.group) if each.group else ("id", each.id), len(group_of))
-        for each in questions
-    ]
+    by_id = {each.id: each for each in questions}
+    groups = [group_of.setdefault(_group(each, by_id), len(group_of)) for each in questions]
     outcomes = [each.outcome for each in questions]
     return QuestionFacts(
         ids=tuple(each.id for each in questions),
@@ -59,6 +61,8 @@ def facts_of(questions: Sequence[Question]) -> QuestionFacts:
         resolution_times=_numbers([_seconds(each.resolution_date) for each in questions]),
         topics=tuple(each.topic for each in questions),
         sources=tuple(each.source for each in questions),
+        negation_of=tuple(each.negation_of for each in questions),
+        paraphrase_of=tuple(each.paraphrase_of for each in questions),
     )
 
 
@@ -91,6 +95,22 @@ def facts_beside(
         for question, row in enumerate(first_row.tolist()):
             found[question][name] = values[int(column.codes[row])]
     return facts_of([Question(id=id, question="", **known) for id, known in zip(ids, found, strict=True)])
+
+
+def _group(question: Question, by_id: Mapping[str, Question]) -> tuple[str, str]:
+    """Of a rewording that names what is not there, the name: two rewordings of one question are still one group."""
+    seen: set[str] = set()
+    while not question.group:
+        seen.add(question.id)
+        of = question.negation_of or question.paraphrase_of
+        if of is None:
+            return "id", question.id
+        if of not in by_id:
+            return "id", of
+        if of in seen:  # rewordings of each other
+            return "id", min(seen)
+        question = by_id[of]
+    return "group", question.group
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     MEMBER = "member"
     AGGREGATE = "aggregate"
     CROWD = "crowd"
+    BLEND = "blend"
 
 
 @dataclass(frozen=True)
@@ -106,16 +107,13 @@ def score_table(
     Raises InputError for aggregates of another length, and where a name is used twice.
     """
     columns = _columns(table, aggregates or {})
+    scored = column_scores(table, columns, clip=clip, bins=bins)
     resolved = ~np.isnan(table.outcomes)
     values = np.stack([values for _, _, values in columns], axis=1)
     names = [(name, kind) for name, kind, _ in columns]
-    intervals = bootstrap_means(SCORES["brier"](values, table.outcomes), table.groups)
     members = table.member_means()
-    scored = _scored(names, values, members, table.outcomes, resolved, clip, bins)
     return ScoreTable(
-        columns=tuple(
-            ColumnScores(**{**vars(each), "interval": intervals.of(number)}) for number, each in enumerate(scored)
-        ),
+        columns=scored,
         by_topic=_by(table.topics, names, values, members, table.outcomes, resolved, clip, bins),
         by_source=_by(table.sources, names, values, members, table.outcomes, resolved, clip, bins),
         resolved=int(resolved.sum()),
@@ -125,6 +123,21 @@ def score_table(
         bins=bins,
         warnings=_warnings(table, scored, clip),
     )
+
+
+def column_scores(
+    table: ForecastTable,
+    columns: Sequence[tuple[str, Kind, np.ndarray]],
+    *,
+    clip: float = LOG_CLIP,
+    bins: int = BINS,
+) -> tuple[ColumnScores, ...]:
+    """Returns the scores of columns of forecasts of the table's questions: name, kind and values, float64 [Q]."""
+    values = np.stack([values for _, _, values in columns], axis=1)
+    intervals = bootstrap_means(SCORES["brier"](values, table.outcomes), table.groups)
+    names = [(name, kind) for name, kind, _ in columns]
+    scored = _scored(names, values, table.member_means(), table.outcomes, ~np.isnan(table.outcomes), clip, bins)
+    return tuple(ColumnScores(**{**vars(each), "interval": intervals.of(n)}) for n, each in enumerate(scored))
 
 
 def _columns(table: ForecastTable, aggregates: Mapping[str, np.ndarray]) -> list[tuple[str, Kind, np.ndarray]]:

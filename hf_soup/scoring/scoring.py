@@ -8,20 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from hf_soup.forecasting.text_table import text_table
 from hf_soup.scoring.aggregation import Aggregation, aggregation
-from hf_soup.scoring.comparison_sentence import number
+from hf_soup.scoring.blending import Blending, blending
+from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdWeight
 from hf_soup.scoring.documents import document
+from hf_soup.scoring.score_rows import SCORES_HEADER, score_cell, score_cells, score_row
 from hf_soup.scoring.scores_table import ColumnScores, ScoreTable, score_table
 from hf_soup.scoring.table import ForecastTable
+from hf_soup.text_table import text_table
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """`scores`: of everybody. `aggregates`: what was aggregated and how. `warnings`: for beside the table."""
+    """`scores`: of everybody. `aggregates`: what was aggregated and how. `warnings`: for beside the table.
+
+    `blending`: the primary aggregate, the crowd and their blend on the same questions; a sentence where there is no blend, None
+    where there is no crowd.
+    """
 
     scores: ScoreTable
     aggregates: Aggregation
+    blending: Blending | str | None
     warnings: tuple[str, ...]
 
     @property
@@ -30,10 +37,13 @@ class Scoring:
         return self.scores.column(self.aggregates.primary)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns a row for each column of forecasts, overall and then by topic and by source."""
-        rows = [_row(each, "", "") for each in self.scores.columns]
-        rows += [_row(each, topic, "") for topic, columns in self.scores.by_topic.items() for each in columns]
-        return rows + [_row(each, "", source) for source, columns in self.scores.by_source.items() for each in columns]
+        """Returns a row for each column of forecasts, overall, by topic and by source, and then those of the blend."""
+        rows = [score_row(each) for each in self.scores.columns]
+        for topic, columns in self.scores.by_topic.items():
+            rows += [score_row(each, topic=topic) for each in columns]
+        for source, columns in self.scores.by_source.items():
+            rows += [score_row(each, source=source) for each in columns]
+        return rows + ([score_row(each) for each in self.blending.rows] if isinstance(self.blending, Blending) else [])
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -41,6 +51,7 @@ class Scoring:
             "descriptions": {name: each.description for name, each in self.aggregates.found.items()},
             "left_out": self.aggregates.left_out,
             **document(self.scores),
+            "blending": self.blending.to_json() if isinstance(self.blending, Blending) else self.blending,
             "warnings": list(self.warnings),
         }
 
@@ -55,23 +66,33 @@ class Scoring:
         clipped = sum(each.clipped for each in self.scores.columns)
         clip = self.scores.clip
         parts = [
-            text_table([_HEADER, *map(_cells, self.scores.columns)]),
+            text_table([SCORES_HEADER, *map(score_cells, self.scores.columns)]),
             f"{counts}\nLog scores: forecasts are kept between {clip:g} and {1 - clip:g}, which moved {clipped}.",
         ]
         for title, groups in (("topic", self.scores.by_topic), ("source", self.scores.by_source)):
             if groups:
                 parts.append(_by(title, groups))
+        if self.blending is not None:
+            parts.append(str(self.blending))
         return "\n\n".join([*parts, "\n".join(self.aggregates.notes())])
 
 
-def scoring(table: ForecastTable, methods: Sequence[str] = ("mean",), *, everything: bool = False) -> Scoring:
+def scoring(
+    table: ForecastTable,
+    methods: Sequence[str] = ("mean",),
+    *,
+    everything: bool = False,
+    crowd_weight: CrowdWeight = CROWD_WEIGHT,
+) -> Scoring:
     """Returns the scores of the members, of the aggregates (the first of `methods` is the primary one), and of the crowd.
 
-    Raises InputError for an unknown aggregator, and where a member is called as an aggregator or the crowd is.
+    Where there is a crowd, the primary aggregate is blended with it (`crowd_weight`, see `blend_with_crowd`). Raises InputError for
+    an unknown aggregator, where a member is called as an aggregator or the crowd is, and for a blend that cannot be made.
     """
     aggregates = aggregation(table, methods, everything=everything)
     scores = score_table(table, {name: each.values for name, each in aggregates.found.items()})
-    return Scoring(scores, aggregates, (*scores.warnings, *shown_crowd_warnings(table)))
+    blended = blending(table, aggregates.values, aggregates.primary, crowd_weight=crowd_weight)
+    return Scoring(scores, aggregates, blended, (*scores.warnings, *shown_crowd_warnings(table)))
 
 
 def shown_crowd_warnings(table: ForecastTable) -> tuple[str, ...]:
@@ -84,71 +105,10 @@ def shown_crowd_warnings(table: ForecastTable) -> tuple[str, ...]:
     return (f"{shown} forecasts were made after the crowd's was shown: they are not the models' alone.",)
 
 
-_HEADER = [
-    "",
-    "kind",
-    "n",
-    "missing",
-    "Brier",
-    "95 % interval",
-    "index",
-    "log",
-    "clipped",
-    "AUC",
-    "cal. index",
-    "by chance",
-    "ECE",
-]
-
-
-def _cells(each: ColumnScores) -> list[str]:
-    interval = "–" if each.interval is None else f"{number(each.interval[0])} to {number(each.interval[1])}"
-    return [
-        each.name,
-        str(each.kind),
-        str(each.n),
-        str(each.missing),
-        _shown(each.brier),
-        interval,
-        "–" if np.isnan(each.brier_index) else f"{each.brier_index:.1f}",
-        _shown(each.means["log"]),
-        str(each.clipped),
-        _shown(each.auc),
-        _shown(each.calibration_index),
-        _shown(each.by_chance),
-        _shown(each.ece),
-    ]
-
-
 def _by(title: str, groups: Any) -> str:
     names = [each.name for each in next(iter(groups.values()))]
     body = [
-        [label or f"(no {title})", str(max(each.n for each in columns)), *(_shown(each.brier) for each in columns)]
+        [label or f"(no {title})", str(max(each.n for each in columns)), *(score_cell(each.brier) for each in columns)]
         for label, columns in groups.items()
     ]
     return text_table([[f"Brier by {title}", "n", *names], *body])
-
-
-def _shown(value: float) -> str:
-    return "–" if np.isnan(value) else number(value)
-
-
-def _row(each: ColumnScores, topic: str, source: str) -> dict[str, Any]:
-    low, high = each.interval or (float("nan"), float("nan"))
-    return {
-        "name": each.name,
-        "kind": str(each.kind),
-        "topic": topic,
-        "source": source,
-        "n": each.n,
-        "missing": each.missing,
-        **each.means,
-        "brier_low": low,
-        "brier_high": high,
-        "brier_index": each.brier_index,
-        "auc": each.auc,
-        "calibration_index": each.calibration_index,
-        "calibration_index_by_chance": each.by_chance,
-        "ece": each.ece,
-        "clipped": each.clipped,
-    }

@@ -12,6 +12,7 @@ import numpy as np
 
 from hf_soup.errors import InputError
 from hf_soup.scoring.aggregators import aggregator_named
+from hf_soup.scoring.biases.heaping import Heaping, heaping
 from hf_soup.scoring.bootstrap import bootstrap_means
 from hf_soup.scoring.calibration_index import ReliabilityBin, reliability_bins
 from hf_soup.scoring.comparison import Column, Comparison, compare, compare_pairs, compare_with_constant
@@ -28,7 +29,6 @@ THIRD_HYPOTHESIS = (
     "The wording of the paper's third preregistered hypothesis is not known; of it only the adjusted p of .006 is (.002 before). "
     "It is not tested here, and the adjustment is over the first two."
 )
-_DIGITS = 10
 _LEAST = 3  # questions, for a pooled variance that is one
 
 
@@ -63,17 +63,6 @@ class Acquiescence:
     excess_interval: tuple[float, float] | None
     forecasts: int
     groups: int
-
-
-@dataclass(frozen=True)
-class Heaping:
-    """How many of `forecasts` are round numbers: exactly 50 %, 49 or 51 %, multiples of 5 and of 10 percentage points."""
-
-    forecasts: int
-    exactly_50: int
-    exactly_49_or_51: int
-    multiples_of_5: int
-    multiples_of_10: int
 
 
 @dataclass(frozen=True)
@@ -188,18 +177,6 @@ def acquiescence(table: ForecastTable) -> Acquiescence:
         excess_interval=intervals.of(1),
         forecasts=above_half.n,
         groups=above_half.groups,
-    )
-
-
-def heaping(values: np.ndarray) -> Heaping:
-    """Returns how many of the forecasts, an array of any shape with NaN for none, are round numbers."""
-    percent = np.round(100 * values[~np.isnan(values)], _DIGITS - 2)
-    return Heaping(
-        forecasts=len(percent),
-        exactly_50=int((percent == 50).sum()),
-        exactly_49_or_51=int(((percent == 49) | (percent == 51)).sum()),
-        multiples_of_5=int((percent % 5 == 0).sum()),
-        multiples_of_10=int((percent % 10 == 0).sum()),
     )
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from hf_soup.forecasting.text_table import text_table
 from hf_soup.scoring.aggregators import aggregator_named
 from hf_soup.scoring.comparison import Column
 from hf_soup.scoring.comparison_sentence import comparison_sentence, equivalence_sentence, number, p_value, signed
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.study1 import Acquiescence, Hypothesis, Study1, study1
 from hf_soup.scoring.table import ForecastTable
+from hf_soup.text_table import text_table
 
 PAPERS_AGGREGATOR = "median"
 

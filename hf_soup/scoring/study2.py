@@ -172,7 +172,7 @@ def _update(
     answered = ~np.isnan(first)
     crowd = np.where(answered, turns.crowd, np.nan)
     weighted = from_log_odds(crowd_weight * log_odds(crowd, clip) + (1 - crowd_weight) * log_odds(first, clip))
-    before, after = Column(f"{name}, first", first), Column(f"{name}, second", second)
+    before, after = Column(f"{name} (first)", first), Column(f"{name} (second)", second)
     accuracy, against_plain, against_weighted, against_crowd = compare_pairs(
         [
             (after, before),

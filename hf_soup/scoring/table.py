@@ -18,7 +18,8 @@ class ForecastTable:
     annulled). `groups`: int64 [Q], what stays together in resampling and cross-validation. `annulled`: bool [Q].
     `crowd`: float64 [Q], a human crowd's or a market's probability, NaN for none; `crowd_times`: float64 [Q].
     `times`: float64 [Q, M, S], when a forecast was made; `resolution_times`: float64 [Q]. `shown_crowd`: bool [Q, M, S], the
-    forecast was made after the crowd's was shown. All times are in seconds since 1970 (UTC), NaN or None where not known.
+    forecast was made after the crowd's was shown. `negation_of`, `paraphrase_of`: the id of the question whose opposite, or whose
+    other wording, this one is, None for most. All times are in seconds since 1970 (UTC), NaN or None where not known.
 
     Raises InputError where shapes do not fit, or values are no probabilities and outcomes other than 1, 0 and NaN.
     """
@@ -36,9 +37,11 @@ class ForecastTable:
     crowd_times: np.ndarray | None = None
     resolution_times: np.ndarray | None = None
     shown_crowd: np.ndarray | None = None
+    negation_of: tuple[str | None, ...] = ()
+    paraphrase_of: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("topics", "sources"):
+        for name in ("topics", "sources", "negation_of", "paraphrase_of"):
             if not getattr(self, name):
                 object.__setattr__(self, name, (None,) * len(self.questions))
         if problems := [*_wrong_shapes(self), *_wrong_values(self)]:
@@ -135,7 +138,18 @@ def _wrong_shapes(table: ForecastTable) -> list[str]:
         problems.append(
             f"values: has shape {list(table.values.shape)}; at least one member and one sample are needed."
         )
-    for name in ("outcomes", "groups", "annulled", "crowd", "topics", "sources", "crowd_times", "resolution_times"):
+    for name in (
+        "outcomes",
+        "groups",
+        "annulled",
+        "crowd",
+        "topics",
+        "sources",
+        "crowd_times",
+        "resolution_times",
+        "negation_of",
+        "paraphrase_of",
+    ):
         each = getattr(table, name)
         if each is not None and np.shape(each)[:1] != (n_questions,):
             problems.append(f"{name}: has {len(each)} values for {n_questions} questions.")

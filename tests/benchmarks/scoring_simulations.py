@@ -1,6 +1,7 @@
 """What the tests of comparisons do when the truth is known: size, power and coverage over 10,000 runs each.
 
-    python tests/benchmarks/scoring_simulations.py            # all, 10 minutes; --runs 1000 for a look
+    python tests/benchmarks/scoring_simulations.py            # all, 33 minutes of one core; --runs 1000 for a look
+    python tests/benchmarks/scoring_simulations.py --part gate    # 24 of these: the shift that is applied only where it pays
 
 A crowd of questions has true probabilities q ~ Beta(a, b) and outcomes drawn from them; a forecaster says
 expit(slope · logit q + bias + noise · z). Two forecasters have the same expected Brier score where the scenario says so (the bias
@@ -20,6 +21,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from hf_soup.scoring.bootstrap import bootstrap_means
+from hf_soup.scoring.calibration import calibrate
 from hf_soup.scoring.comparison import few_of_an_outcome
 from hf_soup.scoring.comparison_tests import clustered_mean, symmetry, t_test
 from hf_soup.scoring.equivalence import tost
@@ -170,6 +172,26 @@ def coverage(scenario: Scenario, n: int, runs: int, seed: int = 1) -> float:
     return inside / (runs // _COLUMNS * _COLUMNS)
 
 
+def cost_of_gate(crowd: tuple[float, float], n: int, runs: int, seed: int = 1) -> tuple[float, float, float]:
+    """What the gated shift costs a perfectly calibrated crowd, in expected Brier score: (mean, its standard error, share of runs in
+    which the gate is open on all questions).
+
+    A forecast that equals the true q and is moved to v costs exactly (v − q)² in expectation over its outcome, of which the fit
+    that moved it knows nothing.
+    """
+    generator = np.random.default_rng(seed)
+    costs, opened = np.empty(runs), 0
+    for run in range(runs):
+        q = generator.beta(*crowd, n)
+        found = calibrate(q, (generator.random(n) < q).astype(float), np.arange(n))
+        costs[run] = ((found.values - q) ** 2).mean()
+        opened += found.applied
+    return float(costs.mean()), float(costs.std(ddof=1) / runs**0.5), opened / runs
+
+
+GATED = ((CALIBRATED, 31), (CALIBRATED, 100), (CALIBRATED, 400), (SKEWED, 100))
+
+
 def _t_values(scenario: Scenario, n: int, runs: int, seed: int, against: float) -> Iterator[float]:
     generator, groups = np.random.default_rng(seed), np.repeat(np.arange(n), scenario.cluster)
     for _ in range(runs):
@@ -180,9 +202,28 @@ def _t_values(scenario: Scenario, n: int, runs: int, seed: int, against: float) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=10_000)
-    runs = parser.parse_args().runs
-    began = time.perf_counter()
+    parser.add_argument("--part", choices=["tests", "gate"], help="one of the two alone")
+    arguments = parser.parse_args()
+    runs, began = arguments.runs, time.perf_counter()
     print(f"{runs} runs; ± is two Monte Carlo standard errors of 5 %: {200 * (0.05 * 0.95 / runs) ** 0.5:.2f} points")
+    if arguments.part != "gate":
+        simulate_tests(runs)
+    if arguments.part != "tests":
+        simulate_gate(runs)
+    print(f"{time.perf_counter() - began:.0f} s")
+
+
+def simulate_gate(runs: int) -> None:
+    for crowd, n in GATED:
+        cost, error, opened = cost_of_gate(crowd, n, runs)
+        print(
+            f"gated shift      n {n:4}  calibrated crowd, q ~ Beta{crowd!s:29} costs {cost:.5f} ± {2 * error:.5f}, open in "
+            f"{100 * opened:.1f} %",
+            flush=True,
+        )
+
+
+def simulate_tests(runs: int) -> None:
     for n in (100, 400):
         for scenario in nulls():
             print(
@@ -207,7 +248,6 @@ def main() -> None:
             print(
                 f"coverage         n {n:4}  {scenario.name:45} {100 * coverage(scenario, n, runs):5.2f} %", flush=True
             )
-    print(f"{time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,31 @@ def test_reading_questions_and_members_imports_neither_litellm_nor_torch() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_rewordings_name_their_original_and_other_questions_keep_their_digest() -> None:
+    rain, dry, shower = read_questions(
+        [
+            ROW,
+            {"id": "q2", "question": "Dry?", "negation_of": "q1"},
+            {"id": "q3", "question": "Wet?", "paraphrase_of": "q1"},
+        ]
+    )
+    assert (rain.negation_of, rain.paraphrase_of) == (None, None)
+    assert (dry.negation_of, shower.paraphrase_of) == ("q1", "q1")
+    # As it was before these columns were read, so that a table without them is still the same questions.
+    assert questions_fingerprint([rain]) == "ae3b945d38039def54c5e58df8742593acb091c5f3c5800155ce4d2d12d957c4"
+    assert questions_fingerprint([dry]) != questions_fingerprint([replace(dry, negation_of=None)])
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ({"negation_of": "q1"}, "row 1 ('q1'): negation_of is its own id."),
+        ({"paraphrase_of": "q1"}, "row 1 ('q1'): paraphrase_of is its own id."),
+        ({"negation_of": "a", "paraphrase_of": "b"}, "row 1 ('q1'): has both negation_of and paraphrase_of"),
+    ],
+)
+def test_a_question_rewords_one_other_question(cells: dict[str, str], words: str) -> None:
+    (problem,) = _problems([ROW | cells])
+    assert words in problem

@@ -96,7 +96,7 @@ def crowd_and_models(n: int, *, crowd_noise: float, model_noise: float) -> Forec
 def test_a_fitted_weight_goes_to_the_better_side_and_is_the_best_of_a_grid_on_the_other_folds():
     for noises, low, high in (((0.01, 3.0), 0.9, 1.0), ((3.0, 0.01), 0.0, 0.1)):
         table = crowd_and_models(400, crowd_noise=noises[0], model_noise=noises[1])
-        found = blend_with_crowd(table, table.member_means()[:, 0], crowd_weight="fitted")
+        found = blend_with_crowd(table, table.member_means()[:, 0], crowd_weight="fit")
         assert low <= found.weights.min() <= found.weights.max() <= high
         assert "fitted by 10-fold cross-validation" in found.how
 
@@ -120,7 +120,7 @@ def test_a_fitted_weight_does_not_know_the_outcomes_of_its_group():
         outcomes = table.outcomes.copy()
         outcomes[[2 * group, 2 * group + 1]] = outcomes[[2 * group + 1, 2 * group]]
         before, after = (
-            blend_with_crowd(each, table.member_means()[:, 0], crowd_weight="fitted").weights
+            blend_with_crowd(each, table.member_means()[:, 0], crowd_weight="fit").weights
             for each in (table, replace(table, outcomes=outcomes))
         )
         own = table.groups == group
@@ -134,14 +134,14 @@ def test_a_fitted_weight_needs_enough_questions_with_both_sides():
     crowd = np.where(np.arange(80) < 25, table.crowd, NAN)
 
     with pytest.raises(InputError, match=r"a fitted weight needs 30 resolved questions .* there are 25"):
-        blend_with_crowd(replace(table, crowd=crowd), table.member_means()[:, 0], crowd_weight="fitted")
+        blend_with_crowd(replace(table, crowd=crowd), table.member_means()[:, 0], crowd_weight="fit")
 
 
 def test_open_questions_are_blended_and_the_note_says_that_early_ones_are_over_represented():
     table = crowd_and_models(80, crowd_noise=1.0, model_noise=1.0)
     outcomes = np.where(np.arange(80) < 60, table.outcomes, NAN)
 
-    found = blend_with_crowd(replace(table, outcomes=outcomes), table.member_means()[:, 0], crowd_weight="fitted")
+    found = blend_with_crowd(replace(table, outcomes=outcomes), table.member_means()[:, 0], crowd_weight="fit")
 
     assert not np.isnan(found.blend).any()
     assert found.notes[0].startswith(

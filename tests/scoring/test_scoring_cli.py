@@ -180,6 +180,69 @@ def test_compare_has_members_half_and_crowd_in_one_adjusted_table(forecast, tmp_
     assert found["comparisons"][0]["second_mean"] == 0.25
 
 
+def test_score_and_compare_show_crowd_models_and_blend_on_the_same_questions(forecast, tmp_path):
+    path = many(tmp_path)
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].rsplit(",", 1)[0] + ","  # the crowd is silent on one question, the models on another
+    lines[2] = ",".join([lines[2].split(",")[0], "", "", *lines[2].split(",")[3:]])
+    path.write_text("\n".join(lines) + "\n")
+    code, out, _ = forecast("score", path, "--json", "-o", tmp_path / "scores.csv")
+    found = json.loads(out)["blending"]
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["a"] and row["crowd"]]
+    models, crowd, y = (
+        np.array([value(row) for row in rows])
+        for value in (
+            lambda row: (float(row["a"]) + float(row["b"])) / 2,
+            lambda row: float(row["crowd"]),
+            lambda row: float(row["resolution"]),
+        )
+    )
+    odds = [np.log(np.clip(p, 0.01, 0.99) / (1 - np.clip(p, 0.01, 0.99))) for p in (crowd, models)]
+    blend = 1 / (1 + np.exp(-0.75 * odds[0] - 0.25 * odds[1]))
+
+    assert code == 0
+    assert [each["name"] for each in found["columns"]] == [
+        "blend with the crowd",
+        "crowd alone",
+        "models alone (mean)",
+    ]
+    assert [each["n"] for each in found["columns"]] == [118] * 3
+    assert [each["means"]["brier"] for each in found["columns"]] == pytest.approx(
+        [np.mean((p - y) ** 2) for p in (blend, crowd, models)]
+    )
+    assert "chosen on one data set" in found["how"]
+    assert (found["left_out"], found["unchecked"]) == (2, 118)
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        assert [row["kind"] for row in csv.DictReader(file)][-3:] == ["blend", "crowd", "aggregate"]
+
+    _, out, _ = forecast("compare", path, "--json", "--crowd-weight", "fit")
+    compared = json.loads(out)
+    assert "fitted by 10-fold cross-validation" in compared["blending"]["how"]
+    assert [each["second"] for each in compared["blending"]["comparisons"]] == ["crowd alone", "models alone (mean)"]
+    assert compared["tests"] == 4
+    _, out, _ = forecast("compare", path, "--crowd-weight", "0.5")
+    assert "crowd's weight 0.5; forecasts are kept between 0.01 and 0.99" in out
+    assert "are no primary ones: their p are not adjusted" in out
+
+
+def test_forecasts_that_were_shown_the_crowd_are_not_blended_and_open_questions_make_scores_interim(
+    forecast, tmp_path
+):
+    path = tmp_path / "shown.csv"
+    path.write_text(
+        "question_id,model,sample,turn,probability,shown_crowd,crowd,resolution\n"
+        "q1,a,0,0,.3,false,.5,1\nq1,a,0,1,.4,true,.5,1\nq2,a,0,0,.6,false,.5,\nq2,a,0,1,.5,true,.5,\n"
+    )
+    _, out, _ = forecast("score", path, "--json")
+    assert json.loads(out)["blending"]["columns"][0]["n"] == 1
+    code, out, err = forecast("compare", path, "--turn", 1)
+    assert code == 0
+    assert "they are not the models alone, and a blend would count the crowd twice" in out
+    assert "blend with the crowd" not in out
+    assert "1 of 2 questions are still open. Those that resolve early are over-represented" in err
+
+
 def test_compare_warns_below_50_questions_and_never_says_equal(forecast, wide):
     code, out, err = forecast("compare", wide, "--unit", "percent")
     assert code == 0
@@ -247,6 +310,10 @@ def test_values_outside_the_unit_are_told_with_the_option_and_one_line_each(fore
         (("compare", "--against", "humans"), "against humans: there is no such column of forecasts"),
         (("compare", "--looks", "0"), "looks: 0 is below 1"),
         (("compare", "--bound", "-1"), "bound"),
+        (("score", "--crowd-weight", "1.5"), "crowd_weight=1.5: must lie between 0 and 1, or be 'fit'"),
+        (("compare", "--crowd-weight", "half"), "--crowd-weight half: write a number between 0 and 1, or fit"),
+        (("score", "--crowd-weight", "fit"), "a fitted weight needs 30 resolved questions"),
+        (("study2",), "has no column 'model' and 'turn' and 'low' and 'high'"),
         (("calibrate", "--method", "magic"), "magic"),
         (("study1", "--primary", "stacking"), "aggregator stacking: needs"),
     ],
@@ -305,6 +372,9 @@ def test_a_run_is_aggregated_scored_and_compared_in_python(tmp_path):
     assert run.aggregate().values == pytest.approx([0.6, 0.35])
     assert run.score().primary.brier == pytest.approx((0.16 + 0.35**2) / 2)
     assert [each.second for each in run.compare("crowd").comparisons] == ["crowd"]
+    assert run.score(crowd_weight=1.0).blending.rows[0].brier == pytest.approx((0.01 + 0.09) / 2)
+    assert run.study1().study.against_half.first == "median"
+    assert "not applied: it needs 30" in str(run.calibrate())
     assert str(run.score()) == run.score().table()
     later = [{"id": "q1", "question": "?", "resolution": "no"}, {"id": "q2", "question": "?", "resolution": "no"}]
     assert run.score(questions=later).primary.brier == pytest.approx((0.36 + 0.35**2) / 2)

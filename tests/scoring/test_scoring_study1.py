@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from hf_soup.errors import InputError
+from hf_soup.scoring.biases.heaping import heaping
 from hf_soup.scoring.comparison import Column
 from hf_soup.scoring.comparison_sentence import equivalence_sentence
 from hf_soup.scoring.comparison_tests import t_test
 from hf_soup.scoring.equivalence import tost
-from hf_soup.scoring.study1 import acquiescence, heaping, study1
+from hf_soup.scoring.study1 import acquiescence, study1
 from hf_soup.scoring.table import ForecastTable
 
 # Table and text of arXiv 2402.19379: Brier scores of the models' median over 31 questions, M .20, SD .12.

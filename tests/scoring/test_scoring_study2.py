@@ -94,10 +94,10 @@ def test_accuracy_and_averages_are_scipys_paired_tests_on_the_middles_of_the_int
 def test_a_family_of_two_tests_a_member_is_adjusted_together():
     study = study2(turns(n=80))
     assert study.adjusted.names == (
-        "gpt, second against gpt, first",
-        "gpt, second against plain average with the crowd",
-        "claude, second against claude, first",
-        "claude, second against plain average with the crowd",
+        "gpt (second) against gpt (first)",
+        "gpt (second) against plain average with the crowd",
+        "claude (second) against claude (first)",
+        "claude (second) against plain average with the crowd",
     )
     assert study.adjusted.tests == 4
     assert all(a >= p for a, p in zip(study.adjusted.adjusted, study.adjusted.p, strict=True))
