@@ -1,4 +1,4 @@
-"""Combine what several Hugging Face models know: weights, predictions and, later, forecasts.
+"""Combine what several Hugging Face models know: weights, predictions and forecasts.
 
 >>> from hf_soup import Soup, HeldOut, verify
 
@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hf_soup.ensembles import Ensemble
     from hf_soup.evaluation import HeldOut
     from hf_soup.forecasting import Crowd
     from hf_soup.publishing import verify
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Crowd": "hf_soup.forecasting",
+    "Ensemble": "hf_soup.ensembles",
     "HeldOut": "hf_soup.evaluation",
     "MergedModel": "hf_soup.results",
     "PushedModel": "hf_soup.results",
@@ -28,7 +30,7 @@ _HOME = {
     "verify": "hf_soup.publishing",
 }
 
-__all__ = ["Crowd", "HeldOut", "MergedModel", "PushedModel", "Soup", "verify"]
+__all__ = ["Crowd", "Ensemble", "HeldOut", "MergedModel", "PushedModel", "Soup", "verify"]
 
 
 def __getattr__(name: str) -> Any:

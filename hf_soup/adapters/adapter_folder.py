@@ -16,9 +16,9 @@ from hf_soup.adapters.nameable_base import base_name_problems, is_on_hub
 from hf_soup.adapters.record import AdapterRecord
 from hf_soup.adapters.update_comparison import TOLERANCE
 from hf_soup.errors import InputError
+from hf_soup.markdown_table import cell
 from hf_soup.merging.record import RECORD_NAME, IngredientRecord
 from hf_soup.publishing.card_files import marked
-from hf_soup.publishing.card_tables import cell
 from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard
 from hf_soup.publishing.licences import Licence
 from hf_soup.publishing.private_names import masked

@@ -9,8 +9,9 @@ from typing import Any
 
 from hf_soup.adapters.common_base import is_local
 from hf_soup.adapters.record import AdapterRecord
+from hf_soup.markdown_table import cell, markdown_table
 from hf_soup.publishing.card_front_matter import TAGS
-from hf_soup.publishing.card_tables import cell, ingredient_link, markdown_table
+from hf_soup.publishing.card_tables import ingredient_link
 from hf_soup.publishing.front_matter import join_front_matter
 from hf_soup.publishing.ingredient_cards import IngredientCard, agreed, union
 from hf_soup.publishing.licences import Licence

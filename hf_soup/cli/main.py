@@ -13,6 +13,7 @@ import typer
 from hf_soup.cli import (
     adapters,
     demo,
+    ensemble,
     evaluate,
     extension,
     forecast,
@@ -56,6 +57,7 @@ for module in (merge, greedy, evaluate, inspect, methods, push, verify, demo):
     app.command(module.__name__.rsplit(".", 1)[-1])(module.command)
 app.add_typer(hub.app, name="hub")
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(ensemble.app, name="ensemble")
 app.add_typer(forecast.app, name="forecast")
 app.add_typer(extension.app, name="extension")
 

@@ -17,6 +17,7 @@ from hf_soup.errors import InputError, NonFiniteWeights, SoupError
 from hf_soup.merging.record import RECORD_NAME
 from hf_soup.progress import say
 
+_RECORDS = (RECORD_NAME, "hf_soup_ensemble.json")
 _MARK = ".unfinished-merge"
 """Holds the identity of the plan, by which the same plan is known again."""
 _DRAFT = f"{_MARK}.draft"
@@ -33,7 +34,7 @@ def output_problems(out: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> 
     """Returns every reason why a result could not be put there; checked before any work.
 
     `inputs`: local files and folders that the work reads, which the output must neither be, hold, nor lie in. Only the
-    result of an earlier merge (a folder with soup.json) may be replaced, and only with `overwrite`.
+    result of an earlier run (a folder with its record) may be replaced, and only with `overwrite`.
     """
     problems = []
     target = out.expanduser().resolve()
@@ -48,7 +49,7 @@ def output_problems(out: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> 
             problems.append(f"The output '{out}' is the folder you are in, your home, or above it; name another one.")
         elif not overwrite:
             problems.append(f"The output folder '{out}' exists; name another one or pass --overwrite.")
-        elif not (target / RECORD_NAME).is_file():
+        elif not any((target / name).is_file() for name in _RECORDS):
             problems.append(
                 f"The output folder '{out}' holds no {RECORD_NAME}, so it is not the result of a merge; --overwrite does "
                 "not replace it. Remove it yourself or name another one."

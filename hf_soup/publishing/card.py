@@ -110,7 +110,7 @@ def _facts(
         "verify": " ".join([f"hf-soup verify {target}", *(f"--ingredient '{cell(name)}=DIR'" for name in supplied)]),
         "supply": bool(supplied),
         "device": record.device,
-        "licence_note": _licence_note(cards, licence, secret),
+        "licence_note": licence_note(cards, licence, secret),
     }
 
 
@@ -208,7 +208,7 @@ def _set(one: dict[str, Any]) -> str:
     return f"**{cell(one['name'])}**: `{cell(one.get('data', ''))}`{rows}{digest}" + (f"; {role}." if role else ".")
 
 
-def _licence_note(cards: Sequence[IngredientCard], licence: Licence | None, secret: set[str]) -> str:
+def licence_note(cards: Sequence[IngredientCard], licence: Licence | None, secret: set[str]) -> str:
     stated = {str(card.licence) for card in cards if card.licence is not None}
     if licence is None or stated <= {str(licence)}:
         return ""

@@ -1,4 +1,4 @@
-"""What a published card says, against what soup.json says. A card written by hand need not say anything."""
+"""What a published card says, against what its record says. A card written by hand need not say anything."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from hf_soup.checkpoints.folder import ModelFolder
+from hf_soup.merging.record import RECORD_NAME
 from hf_soup.publishing.front_matter import split_front_matter
 from hf_soup.publishing.ingredient_cards import CARD_NAME, parse_card
 
 
 def card_contradictions(
-    folder: ModelFolder, tables: Mapping[str, Sequence[str]], base_models: Collection[str]
+    folder: ModelFolder,
+    tables: Mapping[str, Sequence[str]],
+    base_models: Collection[str],
+    record: str = RECORD_NAME,
 ) -> Iterator[str]:
     """Yields a sentence for each thing that the card shows otherwise. `tables`: line by line, by what they show."""
     if CARD_NAME not in folder.files:
@@ -25,10 +29,10 @@ def card_contradictions(
             continue
         shown = takewhile(lambda line: line.startswith("|"), lines[lines.index(header) + 2 :])
         if [_without_address(row) for row in shown] != [_without_address(row) for row in rows]:
-            yield f"The card's table of {what} is not the one that soup.json gives."
+            yield f"The card's table of {what} is not the one that {record} gives."
     named = set(parse_card(metadata, CARD_NAME).base_models)
     if named and named != set(base_models):
-        yield f"The card names the base models {', '.join(sorted(named))}; soup.json names {', '.join(sorted(base_models))}."
+        yield f"The card names the base models {', '.join(sorted(named))}; {record} names {', '.join(sorted(base_models))}."
 
 
 def _without_address(row: str) -> str:

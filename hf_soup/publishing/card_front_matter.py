@@ -74,12 +74,12 @@ def _results(record: SoupRecord) -> list[dict[str, Any]]:
         rows = found.get("n") or one.get("rows")  # a score command has none
         size = f", {rows} rows" if rows else ""
         dataset = {"name": f"{one.get('data') or one['name']} ({one['name']}{size})"}
-        dataset |= {"type": _dataset_type(str(one.get("data") or one["name"])), "split": one["name"]}
+        dataset |= {"type": dataset_type(str(one.get("data") or one["name"])), "split": one["name"]}
         results.append({"task": {"type": task}, "dataset": dataset, "metrics": [metric]})
     return results
 
 
-def _dataset_type(data: str) -> str:
+def dataset_type(data: str) -> str:
     """The Hub's ID of a data set, or for a file its name in the characters that an ID may have."""
     if re.fullmatch(r"[\w.-]+/[\w.-]+", data, re.ASCII):
         return data

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
+from hf_soup.markdown_table import cell, markdown_table
 from hf_soup.merging.record import IngredientRecord, SoupRecord
 from hf_soup.selection.evidence import FRACTIONS, difference, number
-
-_ESCAPES = str.maketrans({"|": "\\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "`": "'"})
-
-
-def cell(value: object) -> str:
-    """Returns text that cannot break out of a table, whatever a folder or a data file is called."""
-    return str(value).translate(_ESCAPES)
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> list[str]:
-    """Returns the lines of a table whose last `numbers` columns are aligned to the right."""
-    marks = ["---"] * (len(header) - numbers) + ["---:"] * numbers
-    return [_line(header), _line(marks), *(_line(row) for row in rows)]
 
 
 def ingredient_table(record: SoupRecord) -> list[str]:
@@ -135,7 +122,3 @@ def _per_model_parameters(record: SoupRecord) -> dict[str, list[Any]]:
 
 def _commit(ingredient: IngredientRecord) -> str:
     return f"`{ingredient.revision}`" if ingredient.revision else f"none; digest `{ingredient.fingerprint[:16]}`"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

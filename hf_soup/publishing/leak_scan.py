@@ -7,18 +7,19 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hf_soup.publishing.kinds import RECORD_NAMES
 from hf_soup.publishing.private_names import mentions
 
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 _BINARY_SUFFIXES = {".safetensors", ".bin", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".model", ".spm", ".npz", ".pt"}
-_OWN_FILES = ("README.md", "soup.json")
+_OWN_FILES = ("README.md", *RECORD_NAMES)
 
 
 def leaks(folder: Path, *, token: str | bool | None = None, private: frozenset[str] = frozenset()) -> list[str]:
     """Returns a sentence for each thing in the folder's text files that must not be published, [] when there is none.
 
     Looks for access tokens (this client's and any that looks like one), for the home folder and the user's name in
-    paths, in README.md and soup.json also for the folder's own path, and for the Hub IDs in `private`.
+    paths, in README.md and the record also for the folder's own path, and for the Hub IDs in `private`.
     """
     contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _texts(folder)}
     return content_leaks(contents, folder, token=token, private=private)

@@ -10,7 +10,7 @@ from pathlib import Path
 from hf_soup.checkpoints import PinnedRef
 from hf_soup.checkpoints.reference import checked_subfolder
 from hf_soup.errors import InputError
-from hf_soup.merging.record import IngredientRecord
+from hf_soup.merging.record import RECORD_NAME, IngredientRecord
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -22,6 +22,8 @@ class Places:
     given: Mapping[str, str | Path]
     token: str | bool | None = None
     cache_dir: str | Path | None = None
+    record: str = RECORD_NAME
+    """The file name of the record that names them, for messages."""
 
     def of(self, one: IngredientRecord) -> str | Path | PinnedRef:
         """Returns where a recorded model is. `problems` has to be asked before."""
@@ -38,7 +40,7 @@ class Places:
         names = list(dict.fromkeys(one.name for one in recorded))
         for name in self.given:
             if name not in names:
-                yield f"soup.json names no ingredient '{name}'; it names: {', '.join(names)}."
+                yield f"{self.record} names no ingredient '{name}'; it names: {', '.join(names)}."
         for one in recorded:
             if one.name in self.given:
                 continue
@@ -49,10 +51,10 @@ class Places:
                 )
             elif not _COMMIT.fullmatch(one.revision or ""):
                 yield (
-                    f"soup.json does not pin {one.name} to a commit ('{one.revision}'), so what it was made of is not known."
+                    f"{self.record} does not pin {one.name} to a commit ('{one.revision}'), so what it was made of is not known."
                 )
             else:
                 try:
                     checked_subfolder(one.subfolder, one.name)
                 except InputError as error:
-                    yield from (f"soup.json: {problem}" for problem in error.problems)
+                    yield from (f"{self.record}: {problem}" for problem in error.problems)

@@ -1,34 +1,17 @@
-"""Two pictures: the path of a selection, and the evidence with its intervals. Drawn without a display.
-
-Colours: Okabe and Ito's palette, which people with any colour vision can tell apart; shape repeats what colour says.
-"""
+"""Two pictures: the path of a selection, and the evidence with its intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_soup.drawing import BLACK, BLUE, GREEN, GREY, ORANGE, few_ticks, figure, grid, save, short
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SELECTION_PICTURE = "selection.png"
 EVIDENCE_PICTURE = "evidence.png"
-
-_BLUE, _ORANGE, _GREEN, _GREY, _BLACK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
-_STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _GREY,
-    "axes.labelcolor": _BLACK,
-    "xtick.color": _BLACK,
-    "ytick.color": _BLACK,
-    "figure.dpi": 100,
-}
-_LONGEST_NAME = 34
 
 
 def selection_plot(selection: dict[str, Any], evidence: dict[str, Any] | None, path: Path) -> Path:
@@ -38,13 +21,13 @@ def selection_plot(selection: dict[str, Any], evidence: dict[str, Any] | None, p
     """
     steps = selection["steps"]
     names = [candidate["name"] for candidate in selection["candidates"]]
-    with _figure(8.4, 1.8 + 0.36 * len(steps)) as (figure, axes):
+    with figure(8.4, 1.8 + 0.36 * len(steps)) as (drawn, axes):
         places = range(len(steps))
         kept = [(place, step) for place, step in enumerate(steps) if step["accepted"]]
         left_out = [(place, step) for place, step in enumerate(steps) if not step["accepted"]]
         band = _soup_on_held_out(evidence)
         if band is not None:
-            axes.axvspan(band["low"], band["high"], color=_BLUE, alpha=0.10, lw=0, label="95 % interval of the soup")
+            axes.axvspan(band["low"], band["high"], color=BLUE, alpha=0.10, lw=0, label="95 % interval of the soup")
         axes.plot(
             [selection["scores"][step["candidate"]] for step in steps],
             places,
@@ -52,17 +35,17 @@ def selection_plot(selection: dict[str, Any], evidence: dict[str, Any] | None, p
             marker="|",
             ms=13,
             mew=2.2,
-            color=_BLACK,
+            color=BLACK,
             label="the model alone",
         )
-        axes.plot([step["score"] for _, step in kept], [p for p, _ in kept], color=_BLUE, lw=1.5, zorder=2)
+        axes.plot([step["score"] for _, step in kept], [p for p, _ in kept], color=BLUE, lw=1.5, zorder=2)
         axes.plot(
             [step["score"] for _, step in kept],
             [place for place, _ in kept],
             ls="",
             marker="o",
             ms=9,
-            color=_BLUE,
+            color=BLUE,
             zorder=3,
             label="soup with it: kept",
         )
@@ -72,27 +55,27 @@ def selection_plot(selection: dict[str, Any], evidence: dict[str, Any] | None, p
             ls="",
             marker="X",
             ms=9,
-            color=_ORANGE,
+            color=ORANGE,
             mec="white",
             zorder=3,
             label="soup with it: left out",
         )
-        labels = [("" if place == 0 else "+ ") + _short(names[step["candidate"]]) for place, step in enumerate(steps)]
+        labels = [("" if place == 0 else "+ ") + short(names[step["candidate"]]) for place, step in enumerate(steps)]
         axes.set_yticks(list(places), labels)
         axes.set_ylim(len(steps) - 0.5, -0.5)
         better = "higher" if selection.get("maximise", True) else "lower"
         axes.set_xlabel(f"{selection['metric']} on held-out data ({better} is better)")
         axes.set_title("The path of the selection, from top to bottom", loc="left", fontsize=11, fontweight="bold")
-        _grid(axes)
-        figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9, handletextpad=0.4)
-        _save(figure, path)
+        grid(axes)
+        drawn.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9, handletextpad=0.4)
+        save(drawn, path)
     return path
 
 
 def evidence_plot(evidence: dict[str, Any], path: Path) -> Path:
     """Draws every evaluated model with its interval, one panel for each set of data; returns `path`."""
     sets, rows = evidence["sets"], evidence["rows"]
-    with _figure(2.6 + 2.9 * len(sets), 1.5 + 0.34 * len(rows), len(sets)) as (figure, *panels):
+    with figure(2.6 + 2.9 * len(sets), 1.5 + 0.34 * len(rows), len(sets)) as (drawn, *panels):
         for panel, one in zip(panels, sets, strict=True):
             for place, row in enumerate(rows):
                 result = row.get("results", {}).get(one["name"])
@@ -107,15 +90,15 @@ def evidence_plot(evidence: dict[str, Any], path: Path) -> Path:
             panel.set_yticks(
                 range(len(rows)), [_row_name(row) for row in rows] if panel is panels[0] else [""] * len(rows)
             )
-            panel.xaxis.set_major_locator(_few_ticks())
-            _grid(panel)
+            panel.xaxis.set_major_locator(few_ticks())
+            grid(panel)
         for label, row in zip(panels[0].get_yticklabels(), rows, strict=True):
             if _is_published(row):
                 label.set_fontweight("bold")
-                label.set_color(_BLUE)
+                label.set_color(BLUE)
         better = "higher" if evidence.get("maximise", True) else "lower"
         confidence = evidence.get("confidence", 0.95)
-        figure.suptitle(
+        drawn.suptitle(
             f"{evidence['metric']} with {confidence:.0%} intervals ({better} is better)",
             x=0.01,
             ha="left",
@@ -124,15 +107,15 @@ def evidence_plot(evidence: dict[str, Any], path: Path) -> Path:
         )
         if any(row.get("kind") == "best single" for row in rows):
             note = "Dashed: the single model with the best held-out score, which a soup has to beat."
-            figure.supxlabel(note, x=0.99, ha="right", fontsize=9, color=_ORANGE)
-        _save(figure, path)
+            drawn.supxlabel(note, x=0.99, ha="right", fontsize=9, color=ORANGE)
+        save(drawn, path)
     return path
 
 
 def _interval(axes: Axes, place: int, result: dict[str, Any], row: dict[str, Any]) -> None:
     kind = row.get("kind")
     published = _is_published(row)
-    colour = _BLUE if published else _GREY if kind == "ingredient" else _GREEN if kind == "logit ensemble" else _BLACK
+    colour = BLUE if published else GREY if kind == "ingredient" else GREEN if kind == "logit ensemble" else BLACK
     marker = "D" if published else "s" if kind == "logit ensemble" else "o"
     low, high = result.get("low"), result.get("high")
     if low is not None and high is not None:
@@ -145,14 +128,14 @@ def _reference(axes: Axes, rows: list[dict[str, Any]], set_name: str) -> None:
     best = next((row for row in rows if row.get("kind") == "best single"), None)
     result = best["results"].get(set_name) if best else None
     if result and result.get("value") is not None:
-        axes.axvline(result["value"], color=_ORANGE, lw=1.2, ls=(0, (4, 3)), zorder=1)
+        axes.axvline(result["value"], color=ORANGE, lw=1.2, ls=(0, (4, 3)), zorder=1)
 
 
 def _row_name(row: dict[str, Any]) -> str:
     name, kind = str(row["name"]), row.get("kind")
     if kind in (None, "ingredient") or kind == name:
-        return _short(name)
-    return _short(f"{kind}: {name}") if kind == "best single" else _short(kind)
+        return short(name)
+    return short(f"{kind}: {name}") if kind == "best single" else short(kind)
 
 
 def _is_published(row: dict[str, Any]) -> bool:
@@ -171,38 +154,3 @@ def _soup_on_held_out(evidence: dict[str, Any] | None) -> dict[str, Any] | None:
             ):
                 return result
     return None
-
-
-def _short(name: str) -> str:
-    """The end of a name tells models of one user apart, so its beginning is cut."""
-    return name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME + 1 :]}"
-
-
-@contextmanager
-def _figure(width: float, height: float, panels: int = 1) -> Iterator[tuple[Any, ...]]:
-    """Yields a figure in inches and its panels; pyplot's global state, and with it any display, stays out of it."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure, *figure.subplots(1, panels, squeeze=False)[0]
-
-
-def _grid(axes: Axes) -> None:
-    axes.grid(axis="x", color="#E4E4E4", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-
-
-def _few_ticks() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=5)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    # Without metadata the same record gives the same bytes, so a repeated push has nothing to upload.
-    figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None}, facecolor="white")

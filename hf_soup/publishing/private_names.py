@@ -8,7 +8,7 @@ somebody who may read it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from hf_soup.merging.record import IngredientRecord, SoupRecord
@@ -56,6 +56,22 @@ def masked(ingredient: IngredientRecord, hidden: frozenset[str]) -> IngredientRe
         return ingredient
     nowhere = {"name": _alias(ingredient.fingerprint), "repo_id": None, "revision": None, "subfolder": None}
     return ingredient.model_copy(update=nowhere)
+
+
+def replaced(value: Any, replacements: Mapping[str, str]) -> Any:
+    """Returns a JSON value in which every whole name among `replacements` gave way, in keys and in prose too."""
+    return _everywhere(value, _renamer(dict(replacements))) if replacements else value
+
+
+def replacements_for(models: Iterable[IngredientRecord], hidden: frozenset[str]) -> dict[str, str]:
+    """Returns what stands in place of the names of those models that are in hidden repositories."""
+    found: dict[str, str] = {}
+    for model in models:
+        if model.repo_id in hidden:
+            # The repository also in prose, which does not say which of several commits it means.
+            found.setdefault(model.name, _alias(model.fingerprint))
+            found.setdefault(str(model.repo_id), _alias(model.fingerprint))
+    return found
 
 
 def is_hidden(ingredient: IngredientRecord) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hf_soup.errors import InputError
 from hf_soup.merging.checksums import root_of
-from hf_soup.merging.record import RECORD_NAME, FileRecord, IngredientRecord
+from hf_soup.merging.record import FileRecord, IngredientRecord
 from hf_soup.publishing.card_files import is_generated, with_licence
 from hf_soup.publishing.front_matter import split_front_matter
 from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard, parse_card
@@ -55,7 +55,7 @@ def prepare_publication(
     contents: dict[str, bytes | Path] = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     contents = {path: content for path, content in contents.items() if path not in uploaded}
     made, problems = _as_it_is_now(made, contents, uploaded)
-    contents[RECORD_NAME] = (made.record_for(private).model_dump_json(indent=2) + "\n").encode()
+    contents[made.record_name] = (made.record_for(private).model_dump_json(indent=2) + "\n").encode()
     if edited and existing is not None:
         text = with_licence(existing, chosen) if licence is not None and chosen is not None else existing
         contents[CARD_NAME] = text.encode()
@@ -86,7 +86,7 @@ def _as_it_is_now(
         found = _file_record(folder / path)
         if fixed and not _is_what_was_written(folder / path, found, recorded):
             problems.append(
-                f"{path} of {folder.name}: was changed after it was made, {RECORD_NAME} says otherwise; {made.again}."
+                f"{path} of {folder.name}: was changed after it was made, {made.record_name} says otherwise; {made.again}."
             )
         outputs[path] = found.model_copy(update={"root": recorded.root if fixed else None})
     return made.with_outputs(outputs), problems

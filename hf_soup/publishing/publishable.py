@@ -20,6 +20,11 @@ class Publishable(Protocol):
     def folder(self) -> Path: ...
 
     @property
+    def record_name(self) -> str:
+        """The file name of the record."""
+        ...
+
+    @property
     def message(self) -> str:
         """Of the commit."""
         ...

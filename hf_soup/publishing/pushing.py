@@ -44,11 +44,11 @@ def push(
     cache_dir: str | Path | None = None,
     warn: Warn = say,
 ) -> str:
-    """Publishes the folder of a merge or of an adapter as one commit (or pull request) and returns its address.
+    """Publishes the folder of a merge, an adapter or an ensemble as one commit (or pull request) and returns its address.
 
     `private`: of a repository that is made now; an existing one stays what it is. `revision`: a branch, made if need be.
     `name_private`: name private ingredients in a public repository; without it digests stand in their place, in the card
-    and in soup.json. `license`: the Hub's identifier, where the ingredients' differ or none states one. `warn` gets what
+    and in the record. `license`: the Hub's identifier, where the ingredients' differ or none states one. `warn` gets what
     the publisher should know and what stops nothing.
 
     The folder stays as it is; its card is rendered for the destination unless somebody edited it. Interrupted, the same
@@ -118,7 +118,7 @@ def prepare_push(
     must_hide = hidden if not name_private and not place.private else frozenset()
     if must_hide:
         warn(
-            f"{', '.join(sorted(must_hide))}: private, or not to be seen with this token; the public card and soup.json "
+            f"{', '.join(sorted(must_hide))}: private, or not to be seen with this token; the public card and {made.record_name} "
             "give their digests instead of their names (--name-private names them)."
         )
     readable = [_unless_unseen(one, visibility) for one in made.licensors()]

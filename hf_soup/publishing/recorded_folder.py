@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from hf_soup.merging.record import FileRecord, IngredientRecord
+from hf_soup.merging.record import RECORD_NAME, FileRecord, IngredientRecord
 
 
 class Record(Protocol):
-    ingredients: list[IngredientRecord]
-    outputs: dict[str, FileRecord]
+    @property
+    def ingredients(self) -> list[IngredientRecord]: ...
+
+    @property
+    def outputs(self) -> dict[str, FileRecord]: ...
 
     def model_copy(self, *, update: Mapping[str, Any]) -> Self: ...
 
@@ -26,6 +29,7 @@ class RecordedFolder(Generic[R]):
 
     folder: Path
     record: R
+    record_name: str = RECORD_NAME
 
     @property
     def ingredients(self) -> Sequence[IngredientRecord]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from hf_soup.checkpoints import AdapterBases, AdapterCheckpoint, PinnedRef, open_checkpoint
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.errors import InputError
-from hf_soup.merging.record import IngredientRecord, SoupRecord
+from hf_soup.merging.record import RECORD_NAME, IngredientRecord, SoupRecord
 from hf_soup.publishing.places import Places
 from hf_soup.publishing.side_comparison import sha256_of
 
@@ -76,13 +76,15 @@ def open_recorded(record: SoupRecord, places: Places) -> RecordedModels:
     return RecordedModels(tuple(opened[:-1]), opened[-1])
 
 
-def digest_contradictions(models: Iterable[tuple[IngredientRecord, StoredCheckpoint]]) -> Iterator[str]:
+def digest_contradictions(
+    models: Iterable[tuple[IngredientRecord, StoredCheckpoint]], record: str = RECORD_NAME
+) -> Iterator[str]:
     """Yields a sentence for each file of a model whose size or digest is not the one that is recorded of it."""
     for one, model in models:
         found = {file.path: file for file in model.weight_files()}
         if set(found) != set(one.files):
             yield (
-                f"soup.json lists {', '.join(sorted(one.files)) or 'no files'} for {one.name}, but the weights of "
+                f"{record} lists {', '.join(sorted(one.files)) or 'no files'} for {one.name}, but the weights of "
                 f"{model.label} are in {', '.join(sorted(found))}."
             )
             continue
@@ -91,10 +93,10 @@ def digest_contradictions(models: Iterable[tuple[IngredientRecord, StoredCheckpo
             sha256 = expected.sha256 and (file.sha256 or sha256_of(model.folder.local_path(path)))
             git_sha1 = expected.git_sha1 and (file.git_sha1 or expected.git_sha1)
             if file.size != expected.size or sha256 != expected.sha256 or git_sha1 != expected.git_sha1:
-                yield f"{path} of {model.label} is not the file that soup.json recorded for {one.name} (another digest)."
+                yield f"{path} of {model.label} is not the file that {record} recorded for {one.name} (another digest)."
         digested = any(file.sha256 or file.git_sha1 for file in one.files.values())
         if not digested and _sampled_digest(one, model) != one.fingerprint:  # it was a folder on the merging machine
-            yield f"{model.label} is not the model that soup.json recorded for {one.name} (another fingerprint)."
+            yield f"{model.label} is not the model that {record} recorded for {one.name} (another fingerprint)."
 
 
 def _sampled_digest(one: IngredientRecord, model: StoredCheckpoint) -> str:

@@ -15,7 +15,7 @@ from hf_soup.checkpoints.side_files import side_files
 from hf_soup.checkpoints.weight_files import SAFETENSORS_INDEX
 from hf_soup.merging.checksums import root_of
 from hf_soup.merging.layout import INDEX_NAME, lay_out
-from hf_soup.merging.record import FileRecord, SoupRecord
+from hf_soup.merging.record import RECORD_NAME, FileRecord, SoupRecord
 from hf_soup.publishing.strays import loads_as_weights, loads_beside_weights, strays, unchecked_weights
 from hf_soup.publishing.verdict import FileVerdict
 
@@ -70,14 +70,16 @@ def compare_layout(published: StoredCheckpoint, derived: Checkpoint, record: Sou
     ]
 
 
-def compare_digests(published: ModelFolder, outputs: Mapping[str, FileRecord]) -> Iterator[FileVerdict]:
-    """Yields the files whose size or digest is not the one in soup.json. `outputs`: what it lists, by path."""
+def compare_digests(
+    published: ModelFolder, outputs: Mapping[str, FileRecord], record: str = RECORD_NAME
+) -> Iterator[FileVerdict]:
+    """Yields the files whose size or digest is not the one in the record. `outputs`: what it lists, by path."""
     for path, recorded in sorted(outputs.items()):
         found = published.files.get(path)
         if found is None:
-            yield FileVerdict(path, "is missing, soup.json lists it", True)
+            yield FileVerdict(path, f"is missing, {record} lists it", True)
         elif found.size != recorded.size or not _digest_agrees(published, path, recorded):
-            yield FileVerdict(path, "has another digest than soup.json says", True)
+            yield FileVerdict(path, f"has another digest than {record} says", True)
 
 
 def _digest_agrees(folder: ModelFolder, path: str, recorded: FileRecord) -> bool:

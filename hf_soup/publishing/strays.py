@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
 from hf_soup.checkpoints.side_files import _belongs
+from hf_soup.publishing.kinds import RECORD_NAMES
 
 _WEIGHTS = re.compile(r"[^/]+\.(safetensors|bin|pt|pth|pkl|ckpt|h5|msgpack)(\.index\.json)?|adapter_config\.json")
 # sentence-transformers' modules; every other folder is loaded only by those who name it.
@@ -18,8 +19,15 @@ _OTHER_FORMATS = re.compile(r".*\.(safetensors|bin|pt|pth|pkl|ckpt|h5|msgpack|gg
 
 
 def strays(paths: Iterable[str], wanted: Collection[str]) -> list[str]:
-    """Returns the files that are not `wanted` and that a loader may take with the model: weights, or a file beside them."""
-    return [path for path in paths if path not in wanted and (loads_as_weights(path) or loads_beside_weights(path))]
+    """Returns the files that are not `wanted` and that a loader may take with the model: weights, or a file beside them.
+
+    The record of another kind of result is among them: it would say that the repository is something else.
+    """
+    return [
+        path
+        for path in paths
+        if path not in wanted and (loads_as_weights(path) or loads_beside_weights(path) or path in RECORD_NAMES)
+    ]
 
 
 def unchecked_weights(paths: Iterable[str], wanted: Collection[str]) -> list[str]:

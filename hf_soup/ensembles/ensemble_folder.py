@@ -1,0 +1,58 @@
+"""An ensemble in a folder as something that can be published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from hf_soup.ensembles.card_files import ensemble_card_files
+from hf_soup.ensembles.private_members import models_and_bases, without_private_names
+from hf_soup.ensembles.record import ENSEMBLE_RECORD, EnsembleRecord
+from hf_soup.ensembles.soundness import record_problems
+from hf_soup.merging.record import IngredientRecord
+from hf_soup.publishing.ingredient_cards import IngredientCard
+from hf_soup.publishing.licences import Licence
+from hf_soup.publishing.recorded_folder import RecordedFolder
+
+
+@dataclass(frozen=True)
+class EnsembleFolder(RecordedFolder[EnsembleRecord]):
+    """See `hf_soup.publishing.publishable.Publishable`."""
+
+    record_name: str = ENSEMBLE_RECORD
+    message: str = "Upload an ensemble made with hf-soup"
+    again: str = "save the ensemble again"
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        return cls(folder, EnsembleRecord.read(folder / ENSEMBLE_RECORD))
+
+    def repositories(self) -> list[str]:
+        return list(dict.fromkeys(one.repo_id for one in models_and_bases(self.record) if one.repo_id))
+
+    def licensors(self) -> list[IngredientRecord]:
+        """The models, and the bases of adapters among them."""
+        return list({(one.name, one.revision, one.fingerprint): one for one in models_and_bases(self.record)}.values())
+
+    def is_fixed(self, path: str) -> bool:
+        return True  # of a bundle the tokenizers decide about predictions too
+
+    def problems(self, private: frozenset[str]) -> list[str]:
+        return record_problems(self.record)
+
+    def record_for(self, private: frozenset[str]) -> EnsembleRecord:
+        return without_private_names(self.record, private)
+
+    def card_files(
+        self, cards: Sequence[IngredientCard], licence: Licence | None, repo_id: str, private: frozenset[str]
+    ) -> dict[str, bytes]:
+        """A private model's card may name data sets that are to stay unnamed."""
+        models = self.record.ingredients
+        shown = [
+            replace(card, datasets=()) if one.repo_id in private else card
+            for card, one in zip(cards, models, strict=True)
+        ]
+        secret = {one.name for one in models if one.repo_id in private}
+        return ensemble_card_files(self.record_for(private), shown, licence, repo_id, secret)

@@ -1,0 +1,233 @@
+"""An ensemble as a folder: what its record says, and what lies beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import hf_soup
+from hf_soup.checkpoints import AdapterCheckpoint
+from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.ensembles.bundle import write_bundle
+from hf_soup.ensembles.card_files import ensemble_card_files
+from hf_soup.ensembles.data_fingerprint import data_fingerprint
+from hf_soup.ensembles.loading import write_local_members
+from hf_soup.ensembles.member import Member, ModelMember
+from hf_soup.ensembles.probabilities import MemberProbabilities
+from hf_soup.ensembles.record import DataRecord, EnsembleRecord, FamilyRecord, FitRecord, MemberRecord
+from hf_soup.errors import InputError, SoupError
+from hf_soup.evaluation import HeldOut
+from hf_soup.merging.output import output_problems, partial_folder
+from hf_soup.merging.record import FileRecord, IngredientRecord
+from hf_soup.merging.virtual import VirtualCheckpoint
+from hf_soup.progress import say
+from hf_soup.publishing.ingredient_cards import IngredientCard, load_card
+from hf_soup.publishing.licences import Licence, derive_licence, licence_warning
+from hf_soup.ranks import on_main_process
+
+if TYPE_CHECKING:
+    from hf_soup.ensembles.ensemble import Ensemble
+    from hf_soup.ensembles.fitting import Temperature
+
+GIVEN = "held-out"
+"""What the report calls the rows of predictions that were given ready-made."""
+_VERSIONS = ("numpy", "scikit-learn", "torch", "transformers")
+
+
+def save_ensemble(
+    ensemble: Ensemble, out: Path, *, bundle: bool, overwrite: bool, license: str | None
+) -> tuple[Path, EnsembleRecord]:
+    """See `hf_soup.ensembles.Ensemble.save`; returns the folder and what its record says."""
+    members = _members(ensemble)
+    local = [one.ref.path for one in _stored(members) if one.ref is not None and one.ref.path is not None]
+    problems = on_main_process(lambda: output_problems(out, overwrite, local))
+    if bundle and not any(isinstance(member, ModelMember) for member in members.values()):
+        problems.append("There are no models to bundle: this ensemble is of ready-made predictions or functions.")
+    if problems:
+        raise InputError(problems)
+    record = record_of(ensemble)
+    target = out.expanduser().resolve()
+    return target, on_main_process(lambda: _write(record, members, target, bundle, overwrite, license))
+
+
+def record_of(ensemble: Ensemble) -> EnsembleRecord:
+    """Returns the record of a fitted or loaded ensemble, with the report as evidence."""
+    combination, fit = ensemble.combination, ensemble.fitted
+    data, evidence, how = [], None, None
+    if fit is not None:
+        evidence = ensemble.report.to_json()
+        name = fit.held_out.name if fit.held_out is not None else GIVEN
+        data = [_data(name, "fit", fit.held_out, fit.data)]
+        data += [_data(name, "test", each, ensemble.member_probabilities(each)) for name, each in fit.tests.items()]
+        how = FitRecord(
+            method=fit.method,
+            tiers=combination.tiers,
+            tier1=combination.tier1,
+            temperature=cast("Temperature", fit.temperature),
+            ridge=fit.ridge,
+            seed=fit.seed,
+            folds=fit.folds,
+            group_by=fit.held_out.group_by if fit.held_out is not None else ensemble.grouped_by,
+        )
+    elif ensemble.record is not None and ensemble.record.combination == combination.to_json():
+        data, evidence, how = ensemble.record.data, ensemble.record.evidence, ensemble.record.fit
+    members = _members(ensemble)
+    return EnsembleRecord(
+        hf_soup=hf_soup.__version__,
+        task=None if ensemble.given is not None else ensemble.task,
+        classes=list(combination.classes),
+        families=[
+            FamilyRecord(name=family, members=[_member(name, members.get(name)) for name in names])
+            for family, names in combination.families.items()
+        ],
+        columns=dict(ensemble.columns),
+        max_length=ensemble.max_length,
+        combination=combination.to_json(),
+        fit=how,
+        data=data,
+        evidence=evidence,
+        versions=dict(_versions()),
+    )
+
+
+def _members(ensemble: Ensemble) -> dict[str, Member]:
+    """The members that are run, by name; none of ready-made predictions. Raises InputError where one is missing."""
+    if ensemble.given is not None:
+        return {}
+    members = {member.name: member for member in ensemble.voters.members}
+    lacking = [name for name in ensemble.combination.members if name not in members]
+    if lacking:
+        raise InputError(
+            f"{', '.join(lacking)}: cannot be had now, and an ensemble is saved with all members that it has."
+        )
+    return {name: members[name] for name in ensemble.combination.members}
+
+
+def _member(name: str, member: Member | None) -> MemberRecord:
+    if member is None:
+        return MemberRecord(name=name, source="predictions")
+    if not isinstance(member, ModelMember):
+        return MemberRecord(name=name, source="function")
+    return MemberRecord(name=name, source="model", models=_recorded(_models(member), name), called=dict(member.called))
+
+
+def _recorded(models: Sequence[StoredCheckpoint], member: str) -> list[IngredientRecord]:
+    """A folder is called like its member, in a soup with its own name behind: names of folders alone are often alike."""
+    found = [IngredientRecord.of(model) for model in models]
+    counts = Counter(one.name for one in found)
+    named = []
+    for place, one in enumerate(found, 1):
+        if one.repo_id is None:
+            own = one.name if counts[one.name] == 1 else f"{one.name} ({place})"
+            one = one.model_copy(update={"name": member if len(found) == 1 else f"{member}/{own}"})
+        named.append(one)
+    return named
+
+
+def _models(member: Member) -> list[StoredCheckpoint]:
+    """The model itself, or those that it is the soup of; none of a function."""
+    if not isinstance(member, ModelMember):
+        return []
+    checkpoint = member.checkpoint
+    of_soup = checkpoint.combination.models if isinstance(checkpoint, VirtualCheckpoint) else [checkpoint]
+    return [one for one in of_soup if isinstance(one, StoredCheckpoint)]
+
+
+def _stored(members: Mapping[str, Member]) -> list[StoredCheckpoint]:
+    return [model for member in members.values() for model in _models(member)]
+
+
+def _data(
+    name: str, role: str, held_out: HeldOut | MemberProbabilities | None, rows: MemberProbabilities
+) -> DataRecord:
+    path = held_out.path if isinstance(held_out, HeldOut) else None
+    file = path.name if path is not None else held_out.name if isinstance(held_out, HeldOut) else name
+    return DataRecord.model_validate(
+        {"name": name, "role": role, "data": file, "rows": rows.rows, "fingerprint": data_fingerprint(rows)}
+    )
+
+
+def _write(
+    record: EnsembleRecord,
+    members: Mapping[str, Member],
+    target: Path,
+    bundle: bool,
+    overwrite: bool,
+    license: str | None,
+) -> EnsembleRecord:
+    stored = _stored(members)
+    cards = {model.fingerprint: _card(model) for model in stored}
+    bases = [_card(model.base) for model in stored if isinstance(model, AdapterCheckpoint)]
+    licence = _licence([*cards.values(), *bases], license)
+    local = {
+        one.name: model.folder.ref.path
+        for member in record.members
+        if member.source == "model"
+        for one, model in zip(member.models, _models(members[member.name]), strict=True)
+        if model.folder.ref.path is not None
+    }
+    with partial_folder(target, {"ensemble": record.model_dump_json()}, overwrite=overwrite, fresh=True) as (
+        folder,
+        _,
+    ):
+        if bundle:
+            models = {name: member.checkpoint for name, member in members.items() if isinstance(member, ModelMember)}
+            record = _with_folders(record, *write_bundle(models, folder))
+        else:
+            write_local_members(local, folder)
+        shown = [cards[one.fingerprint] for one in record.ingredients]
+        for name, content in ensemble_card_files(record, shown, licence).items():
+            (folder / name).write_bytes(content)
+        record.write(folder)
+    return record
+
+
+def _card(model: StoredCheckpoint) -> IngredientCard:
+    """An empty one where it cannot be read now; a push reads it again, and asks who publishes where nothing is stated."""
+    try:
+        return load_card(model.folder)
+    except SoupError:
+        return IngredientCard(model.folder.ref.name)
+
+
+def _licence(cards: Sequence[IngredientCard], given: str | None) -> Licence | None:
+    """Licences that differ are no obstacle before a push. Raises InputError for a given one that the Hub does not know."""
+    if not cards and given is None:
+        return None
+    try:
+        licence = derive_licence(cards, given)
+    except InputError as error:
+        if given is not None:
+            raise
+        say(f"Warning: {' '.join(error.problems)}")
+        return None
+    if warning := licence_warning(cards, licence):
+        say(f"Warning: {warning}")
+    return licence
+
+
+def _with_folders(
+    record: EnsembleRecord, folders: Mapping[str, str], outputs: Mapping[str, FileRecord]
+) -> EnsembleRecord:
+    families = [
+        family.model_copy(
+            update={
+                "members": [
+                    member.model_copy(update={"folder": folders.get(member.name)}) for member in family.members
+                ]
+            }
+        )
+        for family in record.families
+    ]
+    return record.model_copy(update={"families": families, "outputs": dict(outputs)})
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _VERSIONS:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue

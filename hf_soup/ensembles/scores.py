@@ -1,0 +1,83 @@
+"""How good an ensemble is, as it is, on labelled rows: beside its members and the means of its families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_soup.ensembles.combination import Combination
+from hf_soup.ensembles.evidence.facts import DataFacts, SystemScores
+from hf_soup.ensembles.evidence.scored import LabelledRows
+from hf_soup.ensembles.evidence.scoring import combined
+from hf_soup.ensembles.evidence.systems import single_systems
+from hf_soup.ensembles.evidence.tables import score_grids
+from hf_soup.ensembles.probabilities import MemberProbabilities
+from hf_soup.evaluation import Estimate
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class EnsembleScores:
+    """`systems`: the ensemble first; their `results` by data set and metric, with 95 % intervals."""
+
+    sets: tuple[DataFacts, ...]
+    systems: tuple[SystemScores, ...]
+
+    def of(self, data: str, system: str = ENSEMBLE) -> dict[str, Estimate]:
+        """The metrics of one system on one data set."""
+        return next(each for each in self.systems if each.name == system).results[data]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(warning for facts in self.sets for warning in facts.warnings())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "data": [asdict(facts) for facts in self.sets],
+            "systems": {
+                each.name: {
+                    data: {name: asdict(estimate) for name, estimate in metrics.items()}
+                    for data, metrics in each.results.items()
+                }
+                for each in self.systems
+            },
+        }
+
+    def __str__(self) -> str:
+        grids = [grid.text() for facts in self.sets for grid in score_grids(facts, self.systems)]
+        return "\n\n".join([*grids, *(f"Warning: {warning}" for warning in self.warnings)])
+
+
+def score_ensemble(sets: Mapping[str, MemberProbabilities], combination: Combination) -> EnsembleScores:
+    """Returns the metrics of the combination, which is not fitted again, of its members and of its families on all data sets.
+
+    Raises InputError for data without labels, and for rows about which no member says anything.
+    """
+    results: dict[str, dict[str, dict[str, Estimate]]] = {}
+    kinds = {ENSEMBLE: "combination"}
+    facts = []
+    for name, data in sets.items():
+        rows = LabelledRows.of(data)
+        results.setdefault(ENSEMBLE, {})[name] = rows.score(combined(combination, data)).estimates
+        for system, probabilities in single_systems(data, combination.tier1):
+            kinds[system.name] = str(system.kind)
+            results.setdefault(system.name, {})[name] = rows.score(probabilities).estimates
+        counts = np.bincount(rows.labels, minlength=len(data.classes)).tolist()
+        groups = None if data.groups is None else rows.units
+        facts.append(DataFacts(name, "test", data.rows, groups, dict(zip(data.classes, counts, strict=True))))
+    systems = [
+        SystemScores(
+            system,
+            kinds[system],
+            method=combination.method if system == ENSEMBLE else "",
+            tiers=combination.tiers if system == ENSEMBLE else "",
+            chosen=system == ENSEMBLE,
+            results=by_set,
+        )
+        for system, by_set in results.items()
+    ]
+    return EnsembleScores(tuple(facts), tuple(systems))
