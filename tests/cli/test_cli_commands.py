@@ -219,6 +219,12 @@ def test_help_and_import_are_fast_and_load_nothing_heavy():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert imported.stdout.strip() == "[]"
+    rooms = "hf_soup.ensembles, hf_soup.evaluation, hf_soup.forecasting, hf_soup.reporting, hf_soup.scoring"
+    imported = subprocess.run(
+        [sys.executable, "-c", probe.format(module=rooms, call="hf_soup.Ensemble", heavy=heavy)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert imported.stdout.strip() == "[]"
     shown = program("--help", PYTHONPROFILEIMPORTTIME="1")
     assert shown.returncode == 0
     assert "greedy" in shown.stdout
