@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,15 +33,27 @@ def bias(
     Rewordings can also be in the same table, with the columns negation_of and paraphrase_of of the questions.
     """
     from hf_soup.scoring.bias_report import bias_report
-    from hf_soup.scoring.read_rewordings import costs_of_run, read_negated, read_paraphrases
+    from hf_soup.scoring.documents import refuse_overwriting
+    from hf_soup.scoring.read_rewordings import costs_of_run
 
+    if output.out is not None:
+        refuse_overwriting(output.out, [negated, *(paraphrase or [])])
     table = source.table(needs_crowd=False)
-    reading = {**source.reading(), "turn": source.turn}
     result = bias_report(
         table,
-        negated=None if negated is None else read_negated(negated, source.questions, **reading),
-        paraphrases=[read_paraphrases(each, source.questions, **reading) for each in paraphrase or []],
+        **rewordings(source, negated, paraphrase),
         costs=None if source.run is None else costs_of_run(source.run, source.turn),
         looks=looks,
     )
     output.print(result, result.warnings)
+
+
+def rewordings(source: Source, negated: Path | None, paraphrases: Sequence[Path] | None) -> dict[str, Any]:
+    """Reads the forecasts of opposite questions and of other wordings as those of the source, for `bias_report` and `report`."""
+    from hf_soup.scoring.read_rewordings import read_negated, read_paraphrases
+
+    reading = {**source.reading(), "turn": source.turn}
+    return {
+        "negated": None if negated is None else read_negated(negated, source.questions, **reading),
+        "paraphrases": [read_paraphrases(each, source.questions, **reading) for each in paraphrases or []],
+    }

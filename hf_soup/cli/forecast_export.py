@@ -44,7 +44,7 @@ def export(
     What the set lacks or cannot say is listed, and the exit code is then 3; a missing forecast is left out, never made up.
     """
     from hf_soup.errors import InputError
-    from hf_soup.scoring.documents import write_json
+    from hf_soup.scoring.documents import refuse_overwriting, write_json
     from hf_soup.scoring.forecastbench_submission import forecastbench_submission, read_question_set
 
     if format not in FORMATS:
@@ -53,6 +53,7 @@ def export(
         raise InputError("Say which question set the forecasts are for: --questions DUE-llm.json.")
     if out.suffix.lower() != ".json" or not out.parent.is_dir():
         raise InputError(f"{out}: name a file that ends with .json, in a folder that is there.")
+    refuse_overwriting(out, [source.forecasts, source.questions])
     questions = read_question_set(source.questions)
     submission = forecastbench_submission(
         source.table(needs_crowd=False),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_type_hints
@@ -175,6 +175,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     def called(**given: Any) -> None:
         for name, group in groups.items():
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        _refuse_overwriting_what_is_read(given.values())
         command(**given)
 
     parameters: list[inspect.Parameter] = []
@@ -182,6 +183,16 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
         parameters += _parameters(groups[name]) if name in groups else [each]
     called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return called
+
+
+def _refuse_overwriting_what_is_read(given: Iterable[Any]) -> None:
+    from hf_soup.scoring.documents import refuse_overwriting
+
+    given = list(given)
+    read = [path for each in given if isinstance(each, Answers) for path in (each.forecasts, each.questions)]
+    for each in given:
+        if isinstance(each, Output) and each.out is not None:
+            refuse_overwriting(each.out, read)
 
 
 def _parameters(group: Any) -> Iterator[inspect.Parameter]:

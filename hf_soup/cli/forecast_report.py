@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hf_soup.cli import options as opt
+from hf_soup.cli.forecast_bias import Negated, Paraphrases, rewordings
 from hf_soup.cli.forecast_options import Bound, CrowdWeight, Looks, Primary, Source, crowd_weight_of, takes_options
 from hf_soup.cli.output import print_json, print_warnings, show
 
@@ -35,6 +36,8 @@ def report(
     bound: Bound = None,
     looks: Looks = 1,
     crowd_weight: CrowdWeight = "0.75",
+    negated: Negated = None,
+    paraphrase: Paraphrases = None,
     push: Annotated[
         str | None,
         typer.Option("--push", help="Publish it with the forecasts to this data set.", show_default=False),
@@ -78,6 +81,7 @@ def report(
         bound=bound,
         looks=looks,
         crowd_weight=weight,
+        **rewordings(source, negated, paraphrase),
     )
     made.save(page)
     if markdown is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,14 @@ from hf_soup.cli.forecast_options import (
 AGGREGATE, SCORES = "aggregate.csv", "scores.json"  # in the folder of a run
 
 Everything = Annotated[bool, typer.Option("--all", help="Every aggregator side by side.")]
+FitBefore = Annotated[
+    str | None,
+    typer.Option(
+        "--fit-before",
+        help="A day: fit on questions resolved before it, use those forecast from then on. [default: cross-validation]",
+        show_default=False,
+    ),
+]
 
 
 @takes_options
@@ -36,6 +45,7 @@ def aggregate(
     primary: Annotated[
         str | None, typer.Option("--primary", help="The one that counts, if not the first.", show_default=False)
     ] = None,
+    fit_before: FitBefore = None,
     source: Source,
     output: Output,
 ) -> None:
@@ -43,21 +53,22 @@ def aggregate(
 
     Of a run the table is kept as aggregate.csv in its folder, unless -o says where.
     """
-    from hf_soup.scoring.aggregation import PRIMARY, aggregation
+    from hf_soup.scoring.aggregation import PRIMARY
+    from hf_soup.scoring.fit_before import aggregation_of_later
 
     table = source.table(needs_crowd=False)
     methods = [*([primary] if primary else []), *(method or [])] or [PRIMARY]
-    output.print(
-        aggregation(table, methods, everything=everything), kept=source.run / AGGREGATE if source.run else None
-    )
+    found = aggregation_of_later(table, methods, everything=everything, fit_before=fit_before)
+    output.print(found, kept=source.run / AGGREGATE if source.run else None)
 
 
 @takes_options
 def score(
     *,
     primary: Primary = "mean",
-    everything: Everything = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every aggregator and every score.")] = False,
     crowd_weight: CrowdWeight = "0.75",
+    fit_before: FitBefore = None,
     source: Source,
     output: Output,
 ) -> None:
@@ -69,7 +80,8 @@ def score(
     from hf_soup.scoring.scoring import scoring
 
     weight = crowd_weight_of(crowd_weight)
-    result = scoring(source.table(needs_crowd=True), [primary], everything=everything, crowd_weight=weight)
+    table = source.table(needs_crowd=True)
+    result = scoring(table, [primary], everything=everything, crowd_weight=weight, fit_before=fit_before)
     if source.run:
         write_json(source.run / SCORES, result.to_json())
     output.print(result, result.warnings)
@@ -87,18 +99,34 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    pairwise: Annotated[
+        bool, typer.Option("--pairwise", help="Also every two models, on the questions that both answered.")
+    ] = False,
     bound: Bound = None,
     looks: Looks = 1,
     crowd_weight: CrowdWeight = "0.75",
+    fit_before: FitBefore = None,
     source: Source,
     output: Output,
 ) -> None:
-    """Test the aggregate against members, 50 % and the crowd, and say which difference would have been found."""
+    """Test the aggregate against members, 50 % and the crowd, and say which difference would have been found.
+
+    All tests are in one table of adjusted p, also those of members against each other.
+    """
     from hf_soup.scoring.comparing import comparing
 
     weight = crowd_weight_of(crowd_weight)
     table = source.table(needs_crowd=True)
-    result = comparing(table, against or None, primary=primary, bound=bound, looks=looks, crowd_weight=weight)
+    result = comparing(
+        table,
+        against or None,
+        primary=primary,
+        pairwise=pairwise,
+        bound=bound,
+        looks=looks,
+        crowd_weight=weight,
+        fit_before=fit_before,
+    )
     output.print(result, result.warnings)
 
 
@@ -120,12 +148,25 @@ def calibrate(
 
 @takes_options
 def study1(
-    *, primary: Primary = "median", bound: Bound = None, looks: Looks = 1, source: Source, output: Output
+    *,
+    primary: Primary = "median",
+    bound: Bound = None,
+    looks: Looks = 1,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the calibration plot: a PNG or SVG file.", show_default=False)
+    ] = None,
+    source: Source,
+    output: Output,
 ) -> None:
     """Run Study 1 of arXiv 2402.19379: the models' crowd against 50 % and humans, and its biases."""
+    from hf_soup.reporting.study1_plot import refuse_other_plots, save_study1_plot
     from hf_soup.scoring.study1_result import study1_result
 
+    if plot is not None:
+        refuse_other_plots(plot)
     result = study1_result(source.table(needs_crowd=True), primary=primary, bound=bound, looks=looks)
+    if plot is not None:
+        save_study1_plot(result, plot)
     output.print(result, result.warnings)
 
 

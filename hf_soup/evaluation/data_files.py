@@ -80,6 +80,10 @@ def _csv(path: Path) -> tuple[list[str], list[Record]]:
         raise InputError(f"{path.name}: is not a readable CSV file near line {reader.line_num} ({error}).") from error
     finally:
         csv.field_size_limit(earlier)
+    if len(columns) == 1 and (mark := next((each for each in ";\t|" if each in columns[0]), None)):
+        raise InputError(
+            f"{path.name}: its header is one field, {columns[0]!r}: the fields seem to be separated by {mark!r}; separate them by commas."
+        )
     ragged = [number for number, record in enumerate(records, 1) if None in record or None in record.values()]
     if ragged:
         raise InputError(

@@ -83,10 +83,11 @@ def read_resolution(cell: Any) -> Resolution | None:
     return found
 
 
-def read_probability(cell: Any, unit: Unit) -> float | None:
+def read_probability(cell: Any, unit: Unit, option: str = "unit") -> float | None:
     """Returns a fraction in [0, 1], None for a blank cell. The unit is what was declared: it is never guessed from the value.
 
-    Raises ValueError for what is no number or lies outside the unit's range.
+    Raises ValueError for what is no number or lies outside the unit's range. `option`: the parameter that declares this cell's unit,
+    for the message.
     """
     if is_blank(cell):
         return None
@@ -98,21 +99,18 @@ def read_probability(cell: Any, unit: Unit) -> float | None:
         value = math.nan
     if isinstance(cell, bool) or math.isnan(value):
         per_cent = text.endswith("%") and unit == "fraction"
-        raise ValueError(
-            f"'{_shown(cell)}' is no number"
-            + ("; for percentages pass unit='percent' (--unit percent)" if per_cent else "")
-        )
+        raise ValueError(f"'{_shown(cell)}' is no number" + (_for_percentages(option) if per_cent else ""))
     top = 100 if unit == "percent" else 1
     if not 0 <= value <= top:
         raise ValueError(
             f"{_shown(cell)} does not lie between 0 and {top}"
-            + (
-                "; for percentages pass unit='percent' (--unit percent)"
-                if unit == "fraction" and 1 < value <= 100
-                else ""
-            )
+            + (_for_percentages(option) if unit == "fraction" and 1 < value <= 100 else "")
         )
     return value / top
+
+
+def _for_percentages(option: str) -> str:
+    return f"; for percentages pass {option}='percent' (--{option.replace('_', '-')} percent)"
 
 
 def _moment_in(text: str) -> date | datetime:

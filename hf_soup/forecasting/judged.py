@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hf_soup.scoring.bias_report import BiasReport
     from hf_soup.scoring.calibrating import Calibrating
     from hf_soup.scoring.comparing import Comparing
+    from hf_soup.scoring.fit_before import FitBefore
     from hf_soup.scoring.scoring import Scoring
     from hf_soup.scoring.study1_result import Study1Result
     from hf_soup.scoring.study2_result import Study2Result
@@ -31,14 +32,21 @@ class Judged:
     path: Path
 
     def aggregate(
-        self, method: str = "mean", *, questions: Questions | None = None, unit: Unit = "fraction"
+        self,
+        method: str = "mean",
+        *,
+        fit_before: FitBefore | None = None,
+        questions: Questions | None = None,
+        unit: Unit = "fraction",
     ) -> Aggregation:
-        """Returns the aggregate of every question, `.values` [Q], with spread and members. Raises InputError for an unknown
-        method.
-        """
-        from hf_soup.scoring.aggregation import aggregation
+        """Returns the aggregate of every question, `.values` [Q], with spread and members.
 
-        return aggregation(self._read(questions, unit, late="leave out"), [method])
+        `fit_before`: a day; a fitted method is fitted on the questions resolved before it, and the aggregates are of those forecast
+        from then on. Without it, it is cross-validated. Raises InputError for an unknown method, and where nothing can be fitted.
+        """
+        from hf_soup.scoring.fit_before import aggregation_of_later
+
+        return aggregation_of_later(self._read(questions, unit, late="leave out"), [method], fit_before=fit_before)
 
     def score(
         self,
@@ -46,33 +54,49 @@ class Judged:
         *,
         everything: bool = False,
         crowd_weight: float | Literal["fit"] = 0.75,
+        fit_before: FitBefore | None = None,
         questions: Questions | None = None,
         unit: Unit = "fraction",
     ) -> Scoring:
         """Returns the scores of members, the aggregate `primary` (`everything`: all aggregates), the crowd, and where there is one
-        its blend with the aggregate: `crowd_weight` in log odds, "fit" by cross-validation.
+        its blend with the aggregate: `crowd_weight` in log odds, "fit" by cross-validation. `fit_before`: a day; aggregates are
+        fitted on the questions resolved before it, and all is scored on those forecast from then on.
         """
         from hf_soup.scoring.scoring import scoring
 
         table = self._read(questions, unit)
-        return scoring(table, [primary], everything=everything, crowd_weight=crowd_weight)
+        return scoring(table, [primary], everything=everything, crowd_weight=crowd_weight, fit_before=fit_before)
 
     def compare(
         self,
         against: str | Sequence[str] | None = None,
         *,
         primary: str = "mean",
+        pairwise: bool = False,
         bound: float | None = None,
         looks: int = 1,
         crowd_weight: float | Literal["fit"] = 0.75,
+        fit_before: FitBefore | None = None,
         questions: Questions | None = None,
         unit: Unit = "fraction",
     ) -> Comparing:
-        """Returns the tests of the aggregate `primary` against "crowd", "half", "members" or names of them; all without."""
+        """Returns the tests of the aggregate `primary` against "crowd", "half", "members" or names of them; all without.
+
+        `pairwise`: also every two members, on the questions that both answered. `fit_before`: as in `score`.
+        """
         from hf_soup.scoring.comparing import comparing
 
         table = self._read(questions, unit)
-        return comparing(table, against, primary=primary, bound=bound, looks=looks, crowd_weight=crowd_weight)
+        return comparing(
+            table,
+            against,
+            primary=primary,
+            pairwise=pairwise,
+            bound=bound,
+            looks=looks,
+            crowd_weight=crowd_weight,
+            fit_before=fit_before,
+        )
 
     def calibrate(
         self,
@@ -132,14 +156,11 @@ class Judged:
         probabilities of the opposite questions, in `unit`; `paraphrases`: runs or files of other wordings.
         """
         from hf_soup.scoring.bias_report import bias_report
-        from hf_soup.scoring.read_rewordings import costs_of_run, read_negated, read_paraphrases
+        from hf_soup.scoring.read_rewordings import costs_of_run
 
-        reworded = [each.path if isinstance(each, Judged) else each for each in paraphrases]
-        opposite = negated.path if isinstance(negated, Judged) else negated
         return bias_report(
             self._read(questions, unit, late="leave out"),
-            negated=None if opposite is None else read_negated(opposite, questions, unit=unit),
-            paraphrases=[read_paraphrases(each, questions, unit=unit) for each in reworded],
+            **self._rewordings(negated, paraphrases, questions, unit),
             costs=costs_of_run(self.path),
             looks=looks,
         )
@@ -152,13 +173,16 @@ class Judged:
         everything: bool = False,
         bound: float | None = None,
         looks: int = 1,
+        negated: str | Path | Judged | None = None,
+        paraphrases: Sequence[str | Path | Judged] = (),
         questions: Questions | None = None,
         unit: Unit = "fraction",
     ) -> Report:
         """Writes the page with scores, comparisons, biases and figures, and returns it; Markdown where the name ends with .md.
 
         `primary`: the aggregate that counts; `everything`: all others beside it. `bound`: of the equivalence test, stated
-        beforehand. `looks`: how often these questions were tested, this time included. Raises InputError for another ending.
+        beforehand. `looks`: how often these questions were tested, this time included. `negated`, `paraphrases`: as in `bias`. Raises
+        InputError for another ending.
         """
         from hf_soup.reporting.forecast_report import refuse_other_pages, report
         from hf_soup.reporting.material import read_material
@@ -174,9 +198,27 @@ class Judged:
             everything=everything,
             bound=bound,
             looks=looks,
+            **self._rewordings(negated, paraphrases, questions, unit),
         )
         made.save(path)
         return made
+
+    def _rewordings(
+        self,
+        negated: str | Path | Judged | None,
+        paraphrases: Sequence[str | Path | Judged],
+        questions: Questions | None,
+        unit: Unit,
+    ) -> dict[str, Any]:
+        """The forecasts of opposite questions and of other wordings, for `bias_report` and `report`."""
+        from hf_soup.scoring.read_rewordings import read_negated, read_paraphrases
+
+        reworded = [each.path if isinstance(each, Judged) else each for each in paraphrases]
+        opposite = negated.path if isinstance(negated, Judged) else negated
+        return {
+            "negated": None if opposite is None else read_negated(opposite, questions, unit=unit),
+            "paraphrases": [read_paraphrases(each, questions, unit=unit) for each in reworded],
+        }
 
     def _read(
         self, questions: Questions | None, unit: Unit, late: Literal["refuse", "leave out"] = "refuse"

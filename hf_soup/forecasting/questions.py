@@ -54,6 +54,7 @@ def read_questions(
     *,
     unit: Unit = "fraction",
     columns: Mapping[str, str] | None = None,
+    unit_option: str = "unit",
     say: Callable[[str], None] = say_on_terminal,
 ) -> list[Question]:
     """Returns the questions of a table, in its order.
@@ -66,7 +67,7 @@ def read_questions(
     `resolution_criteria`, `fine_print` (comes after the criteria), `open_date`, `close_date`, `resolution`,
     `resolution_date`, `crowd`, `crowd_time`, `group`, `topic`, `source`, `negation_of`, `paraphrase_of`; others are left aside.
     `unit`: what `crowd` is written in, "fraction" or "percent". `columns`: {"question": "title"} for a column that has another
-    name. `say`: is told what was left out. Texts may have any length: whether a model takes them, its provider says.
+    name. `unit_option`: what the caller calls `unit`, for messages. `say`: is told what was left out. Texts may have any length: whether a model takes them, its provider says.
 
     Raises InputError with every problem, with row numbers counted from 1 without the header.
     """
@@ -79,7 +80,7 @@ def read_questions(
     else:
         table, unit = _table(data, unit, say)
         problems = RowProblems(table.name)
-        questions = _read(table, unit, columns or {}, problems, say)
+        questions = _read(table, unit, unit_option, columns or {}, problems, say)
         rows = [each.row for each in questions]
     _check_each(questions, rows, problems)
     _check_ids(questions, rows, problems)
@@ -121,13 +122,19 @@ def _table(data: Any, unit: Unit, say: Callable[[str], None]) -> tuple[Table, Un
 
 
 def _read(
-    table: Table, unit: Unit, names: Mapping[str, str], problems: RowProblems, say: Callable[[str], None]
+    table: Table,
+    unit: Unit,
+    unit_option: str,
+    names: Mapping[str, str],
+    problems: RowProblems,
+    say: Callable[[str], None],
 ) -> list[Question]:
     _check_columns(table, names, say)
+    readers = {**_READERS, "crowd": lambda cell, unit: read_probability(cell, unit, unit_option)}
     questions = []
     for row, record in enumerate(table.records, 1):
         values = {}
-        for column, read in _READERS.items():
+        for column, read in readers.items():
             name = names.get(column, column)
             try:
                 values[column] = read(record.get(name), unit)

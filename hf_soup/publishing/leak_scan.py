@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from hf_soup.publishing.kinds import RECORD_NAMES
@@ -33,22 +33,35 @@ def content_leaks(
     private: frozenset[str] = frozenset(),
 ) -> list[str]:
     """The same for contents that are not, or not yet, in the folder; by path."""
+    found = leaks_by_file(contents, folder, token=token, private=private)
+    return [f"{name} of {folder.name}: holds {what}; take it out before you publish the file." for name, what in found]
+
+
+def leaks_by_file(
+    contents: Mapping[str, bytes],
+    folder: Path,
+    *,
+    token: str | bool | None = None,
+    private: frozenset[str] = frozenset(),
+    own: Collection[str] = _OWN_FILES,
+) -> list[tuple[str, str]]:
+    """The same as pairs of a file and what it holds. `own`: the files that may not name the folder either."""
     secret = _token(token)
-    found = []
-    for name, content in sorted(contents.items()):
-        if is_binary(name):
-            continue
-        text = content.decode("utf-8", "replace")
-        for what in _found_in(name, text, folder, secret, private):
-            found.append(f"{name} of {folder.name}: holds {what}; take it out before you publish the file.")
-    return found
+    return [
+        (name, what)
+        for name, content in sorted(contents.items())
+        if not is_binary(name)
+        for what in _found_in(name, content.decode("utf-8", "replace"), folder, secret, private, own)
+    ]
 
 
 def is_binary(name: str) -> bool:
     return Path(name).suffix.lower() in _BINARY_SUFFIXES
 
 
-def _found_in(name: str, text: str, folder: Path, token: str | None, private: frozenset[str]) -> Iterator[str]:
+def _found_in(
+    name: str, text: str, folder: Path, token: str | None, private: frozenset[str], own: Collection[str]
+) -> Iterator[str]:
     # The token itself is not repeated in the message, which may end in a log.
     if (token and token in text) or _TOKEN.search(text):
         yield "an access token"
@@ -56,7 +69,7 @@ def _found_in(name: str, text: str, folder: Path, token: str | None, private: fr
         if match := pattern.search(text):
             yield f"{what} ('{match[0]}')"
             break  # the user's name is a part of most home folders
-    if name in _OWN_FILES:
+    if name in own:
         for place in dict.fromkeys((folder.absolute(), Path.cwd())):
             if len(place.parts) > 2 and re.search(re.escape(str(place)) + r"(?![\w.-])", text):
                 yield f"a path of this machine ('{place}')"

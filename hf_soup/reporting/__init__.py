@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_soup.reporting.forecast_report import Report, report
     from hf_soup.reporting.publication import push_report
+    from hf_soup.reporting.study1_plot import save_study1_plot
 
-__all__ = ["Report", "push_report", "report"]
+__all__ = ["Report", "push_report", "report", "save_study1_plot"]
 
-_HOME = {"Report": "forecast_report", "push_report": "publication", "report": "forecast_report"}
+_HOME = {
+    "Report": "forecast_report",
+    "push_report": "publication",
+    "report": "forecast_report",
+    "save_study1_plot": "study1_plot",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from hf_soup.scoring.comparison import Comparison
 from hf_soup.scoring.crowd_blend import CrowdWeight
 from hf_soup.scoring.scores import brier
 from hf_soup.scoring.scores_table import ColumnScores
-from hf_soup.scoring.scoring import Scoring, scoring
+from hf_soup.scoring.scoring import SameQuestions, Scoring, scoring
 from hf_soup.scoring.table import ForecastTable
 
 BESIDE_PRIMARY = ("mean", "median", "geometric_odds")
@@ -29,7 +29,8 @@ BESIDE_PRIMARY = ("mean", "median", "geometric_odds")
 @dataclass(frozen=True)
 class Findings:
     """`texts`: one line for each question, in the table's order, its id where the text is not known. `aggregate` and `briers`:
-    float64 [Q], of the primary aggregate, NaN where there is none.
+    float64 [Q], of the primary aggregate, NaN where there is none. `reworded_elsewhere`: forecasts of other wordings or of opposites came
+    from elsewhere than the table.
     """
 
     table: ForecastTable
@@ -39,6 +40,7 @@ class Findings:
     comparing: Comparing
     calibrating: Calibrating
     bias: BiasReport
+    reworded_elsewhere: bool
     aggregate: np.ndarray
     briers: np.ndarray
 
@@ -60,10 +62,13 @@ class Findings:
     def has_crowd(self) -> bool:
         return not np.isnan(self.table.crowd).all()
 
-    def against(self, second: str) -> tuple[Comparison, float | None] | None:
-        """The comparison of the primary aggregate with this column, and its adjusted p; None where it was not made."""
-        pairs = zip(self.comparing.comparisons, self.comparing.adjusted.adjusted, strict=True)
-        return next(((each, p) for each, p in pairs if each.second == second), None)
+    def against(self, second: str) -> Comparison | None:
+        """The comparison of the primary aggregate with this column; None where it was not made."""
+        return next((each for each in self.comparing.comparisons if each.second == second), None)
+
+    def same_questions(self, member: str) -> SameQuestions:
+        """This member and the primary aggregate on the questions that both answered."""
+        return next(each for each in self.scoring.same_questions if each.member == member)
 
     def who(self) -> str:
         """The primary aggregate, as a reader says it."""
@@ -82,8 +87,11 @@ def find(
     bound: float | None,
     looks: int,
     crowd_weight: CrowdWeight,
+    negated: ForecastTable | None,
+    paraphrases: Sequence[ForecastTable],
 ) -> Findings:
-    """Returns the findings. Raises InputError for an unknown aggregator, a bound or a number of looks that is none."""
+    """Returns the findings. Raises InputError for an unknown aggregator, a bound or a number of looks that is none, and for
+    rewordings that are of other questions or other members."""
     facts = run_facts(run, table.members) if run is not None else None
     scored = scoring(table, [primary, *BESIDE_PRIMARY], everything=everything, crowd_weight=crowd_weight)
     name = scored.aggregates.primary
@@ -96,7 +104,8 @@ def find(
         scoring=scored,
         comparing=comparing(table, primary=name, bound=bound, looks=looks, crowd_weight=crowd_weight),
         calibrating=calibrating(table, primary=name),
-        bias=bias_report(table, costs=costs, looks=looks),
+        bias=bias_report(table, negated=negated, paraphrases=paraphrases, costs=costs, looks=looks),
+        reworded_elsewhere=negated is not None or bool(paraphrases),
         aggregate=aggregate,
         briers=brier(aggregate, table.outcomes),
     )

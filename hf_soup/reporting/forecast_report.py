@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from hf_soup.forecasting.forecasts import Forecasts
 from hf_soup.reporting.findings import Findings, find
 from hf_soup.reporting.html_page import html_page
 from hf_soup.reporting.markdown_page import markdown_page
-from hf_soup.reporting.page import Page, Section
+from hf_soup.reporting.page import Page, Section, counted
 from hf_soup.reporting.sections.asked import asked
 from hf_soup.reporting.sections.back_tests import back_tests
 from hf_soup.reporting.sections.biases import biases
@@ -27,6 +27,7 @@ from hf_soup.reporting.sections.missing import missing
 from hf_soup.reporting.sections.questions import questions
 from hf_soup.reporting.sections.reliability import reliability
 from hf_soup.reporting.sections.scores import scores
+from hf_soup.scoring.comparison_sentence import number
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdWeight
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.table import ForecastTable
@@ -47,11 +48,31 @@ SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
-    """`findings`: every number that is shown. The page is written from them when it is asked for."""
+    """`findings`: every number that is shown. The page is written from them when it is asked for. `saved`: where it was, the last
+    one last.
+    """
 
     findings: Findings
+    saved: list[Path] = field(default_factory=list, compare=False)
+
+    def __str__(self) -> str:
+        """The headline, and where the page is."""
+        return f"{self.page.headline}\n{self._place()}"
+
+    def __repr__(self) -> str:
+        table = self.findings.table
+        primary = self.findings.primary
+        scored = (
+            f"{primary.name} {number(primary.brier)} on {counted(primary.n, 'question')}"
+            if primary.n
+            else "nothing resolved"
+        )
+        return f"<Report of {counted(len(table.questions), 'question')} and {counted(len(table.members), 'model')}: {scored}; {self._place()}>"
+
+    def _place(self) -> str:
+        return str(self.saved[-1]) if self.saved else "not saved: report.save('report.html')"
 
     @cached_property
     def page(self) -> Page:
@@ -84,6 +105,7 @@ class Report:
         else:
             text = self.html()
         _write(path, text.encode())
+        self.saved.append(path)
         return path
 
     def to_json(self) -> dict[str, Any]:
@@ -125,16 +147,19 @@ def report(
     bound: float | None = None,
     looks: int = 1,
     crowd_weight: CrowdWeight = CROWD_WEIGHT,
+    negated: ForecastTable | None = None,
+    paraphrases: Sequence[ForecastTable] = (),
 ) -> Report:
     """Returns the report of a table of forecasts.
 
     `questions_text`: id → text, for the questions that are shown; without it their ids are. `run`: where the forecasts come
     from, for costs, reasons of missing answers and back-tests. `primary`: the aggregator that counts, named before scoring;
     `everything`: all others beside it. `bound`: of the equivalence test, in Brier points, stated beforehand. `looks`: how often
-    these data were tested, this time included. `crowd_weight`: of the blend with a human crowd, see `blend_with_crowd`.
+    these data were tested, this time included. `crowd_weight`: of the blend with a human crowd, see `blend_with_crowd`. `negated`,
+    `paraphrases`: forecasts of the opposite questions and of other wordings, for the section on biases; see `bias_report`.
 
-    Raises InputError for an unknown aggregator, for a bound, a weight or a number of looks that is none, and where the crowd's
-    forecast is dated after one of the models'.
+    Raises InputError for an unknown aggregator, for a bound, a weight or a number of looks that is none, where the crowd's
+    forecast is dated after one of the models', and for rewordings of other questions.
     """
     return Report(
         find(
@@ -146,6 +171,8 @@ def report(
             bound=bound,
             looks=looks,
             crowd_weight=crowd_weight,
+            negated=negated,
+            paraphrases=paraphrases,
         )
     )
 

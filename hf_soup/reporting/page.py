@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -112,6 +113,18 @@ def listed(names: Sequence[str], shown: int = 5) -> str:
     """
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def capital(text: str, *names: str) -> str:
+    """Returns the text with a capital letter where a sentence begins with one of `names`, which are words and no names of models.
+
+    >>> capital("mean and crowd: .1. mean is better. a/mean is not.", "mean")
+    'Mean and crowd: .1. Mean is better. a/mean is not.'
+    """
+    for name in names:
+        start = re.compile(rf"(^|\. ){re.escape(name)}(?=[ ,:])")
+        text = start.sub(lambda found, name=name: f"{found[1]}{name[:1].upper()}{name[1:]}", text)  # type: ignore[misc]
+    return text
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -11,7 +11,7 @@ from hf_soup.forecasting.question import Question
 from hf_soup.forecasting.scrub import scrub, secrets_of_environment
 from hf_soup.progress import say
 from hf_soup.publishing.destination import commit, look_at, prepare
-from hf_soup.publishing.leak_scan import content_leaks
+from hf_soup.publishing.leak_scan import leaks_by_file
 from hf_soup.publishing.licences import Licence, derive_licence
 from hf_soup.publishing.push_errors import push_errors
 from hf_soup.reporting.forecast_report import Report
@@ -19,6 +19,7 @@ from hf_soup.reporting.published_files import published_files
 from hf_soup.reporting.report_card import report_card
 
 CARD_NAME = "README.md"
+_KEY = "what looks like a provider's key, or the value of a variable that is called a key, a token or a secret"
 
 
 def push_report(
@@ -50,7 +51,7 @@ def push_report(
     contents = published_files(
         report, questions=questions, texts=texts or {}, run=run, with_transcripts=with_transcripts
     )
-    contents[CARD_NAME] = report_card(report, contents, licence).encode()
+    contents[CARD_NAME] = report_card(report, contents, licence, repo_id=repo_id, ready_made=run is None).encode()
     refuse_secrets(contents, run.path if run is not None else Path.cwd(), token)
     if licence is None:
         warn(
@@ -67,15 +68,19 @@ def known_licence(license: str | None) -> Licence | None:
 
 
 def refuse_secrets(contents: Mapping[str, bytes], folder: Path, token: str | bool | None) -> None:
-    """Raises InputError where a file holds a token, a provider's key, or a path of this machine."""
-    problems = content_leaks(contents, folder, token=token)
+    """Raises InputError where a file holds a token, a provider's key, or a path of this machine: what is found, and in which files."""
+    files: dict[str, list[str]] = {}
+    for name, what in leaks_by_file(contents, folder, token=token, own=contents.keys()):
+        files.setdefault(what, []).append(name)
     secrets = secrets_of_environment()
     for name, content in sorted(contents.items()):
         text = content.decode()
         if scrub(text, secrets) != text:
-            problems.append(
-                f"{name}: holds what looks like a provider's key, or the value of a variable that is called a key, a token or a "
-                "secret; take it out of the forecasts or questions first."
-            )
-    if problems:
-        raise InputError(problems)
+            files.setdefault(_KEY, []).append(name)
+    if files:
+        raise InputError(
+            [
+                f"{', '.join(names)} of the data set would hold {what}; take it out of the forecasts or questions first."
+                for what, names in files.items()
+            ]
+        )

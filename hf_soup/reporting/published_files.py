@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -23,12 +21,8 @@ from hf_soup.reporting.run_facts import public_reason, without_places
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.table import ForecastTable
 
-FORECASTS_OF_RUN, FORECASTS, QUESTIONS, AGGREGATE = (
-    "forecasts.jsonl",
-    "forecasts.csv",
-    "questions.jsonl",
-    "aggregate.csv",
-)
+# All as JSON lines: a reader of data sets takes one format for all tables of a repository.
+FORECASTS, QUESTIONS, AGGREGATE = "forecasts.jsonl", "questions.jsonl", "aggregate.jsonl"
 _OF_THE_SERVER = ("api_base", "base_url", "api_key", "api_key_env", "extra_headers", "extra_query")
 
 
@@ -42,21 +36,20 @@ def published_files(
 ) -> dict[str, bytes]:
     """Returns contents by file name: forecasts, questions, aggregate, scores, the report as HTML and Markdown, transcripts.
 
+    Every row of a table has the same columns.
+
     Raises InputError where transcripts are wanted of what is no run.
     """
     found = report.findings
     table = found.table
     contents = {
         QUESTIONS: _lines(_questions(table, questions, texts)),
-        AGGREGATE: _csv(found.scoring.aggregates.rows()),
+        AGGREGATE: _lines(found.scoring.aggregates.rows()),
         "scores.json": _json(found.scoring.to_json()),
         "report.html": report.html().encode(),
         "report.md": report.markdown().encode(),
     }
-    if run is None:
-        contents[FORECASTS] = _csv(_forecasts(table))
-    else:
-        contents[FORECASTS_OF_RUN] = _lines(_rows_of_run(run, table))
+    contents[FORECASTS] = _lines(_forecasts(table) if run is None else _rows_of_run(run, table))
     if with_transcripts:
         if run is None:
             raise InputError("--with-transcripts: ready-made forecasts have no transcripts; leave it out.")
@@ -149,14 +142,3 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 def _json(value: Any) -> bytes:
     return (json.dumps(document(value), indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    file = io.StringIO(newline="")
-    writer: csv.DictWriter[str] | None = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow({name: None if each != each else each for name, each in row.items()})
-    return file.getvalue().encode()

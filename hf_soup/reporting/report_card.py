@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from hf_soup.publishing.front_matter import join_front_matter
 from hf_soup.publishing.licences import Licence
+from hf_soup.reporting.data_set_columns import data_set_columns
 from hf_soup.reporting.forecast_report import Report
 from hf_soup.reporting.markdown_page import markdown_page
 from hf_soup.reporting.page import Page
-from hf_soup.reporting.published_files import AGGREGATE, FORECASTS, FORECASTS_OF_RUN, QUESTIONS
+from hf_soup.reporting.published_files import AGGREGATE, FORECASTS, QUESTIONS
 
 _TEMPLATE = Path(__file__).with_name("report_card.md.jinja")
 _ON_THE_CARD = ("asked", "scores", "comparisons", "back-tests", "methods")
+_TABLES = {"forecasts": FORECASTS, "questions": QUESTIONS, "aggregate": AGGREGATE}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def report_card(report: Report, files: Collection[str], licence: Licence | None) -> str:
-    """Returns README.md: front matter by which the Hub shows the forecasts as a table, what the files are, and the scores."""
+def report_card(
+    report: Report, files: Mapping[str, bytes], licence: Licence | None, *, repo_id: str, ready_made: bool
+) -> str:
+    """Returns README.md: front matter by which the Hub shows the tables and `datasets` loads them, what the files are, and scores."""
     from jinja2 import Environment, StrictUndefined
 
     page = report.page
@@ -31,15 +35,15 @@ def report_card(report: Report, files: Collection[str], licence: Licence | None)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     body = template.render(
         page=markdown_page(shown),
-        forecasts=next(name for name in (FORECASTS_OF_RUN, FORECASTS) if name in files),
-        ready_made=FORECASTS in files,
+        ready_made=ready_made,
+        repo_id=repo_id,
+        reworded=report.findings.reworded_elsewhere,
         transcripts="calls.jsonl" in files,
     )
     return join_front_matter(_metadata(report, files, licence), body)
 
 
-def _metadata(report: Report, files: Collection[str], licence: Licence | None) -> dict[str, object]:
-    forecasts = next(name for name in (FORECASTS_OF_RUN, FORECASTS) if name in files)
+def _metadata(report: Report, files: Mapping[str, bytes], licence: Licence | None) -> dict[str, object]:
     n = report.findings.table.values.size
     return {
         **(licence.front_matter() if licence is not None else {}),
@@ -47,8 +51,10 @@ def _metadata(report: Report, files: Collection[str], licence: Licence | None) -
         "tags": ["forecasting", "probabilities", "hf-soup"],
         "size_categories": [next((name for most, name in _SIZES if n < most), "1M<n<10M")],
         "configs": [
-            {"config_name": "forecasts", "data_files": forecasts, "default": True},
-            {"config_name": "questions", "data_files": QUESTIONS},
-            {"config_name": "aggregate", "data_files": AGGREGATE},
+            {"config_name": name, "data_files": file, **({"default": True} if file == FORECASTS else {})}
+            for name, file in _TABLES.items()
+        ],
+        "dataset_info": [
+            {"config_name": name, "features": data_set_columns(files[file])} for name, file in _TABLES.items()
         ],
     }

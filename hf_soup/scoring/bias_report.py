@@ -20,6 +20,7 @@ from hf_soup.scoring.biases.mean_against_base_rate import MeanAgainstBaseRate, m
 from hf_soup.scoring.biases.pairs import Pairs, joined, originals, pairs_between, pairs_within
 from hf_soup.scoring.biases.paraphrases import ParaphraseSensitivity, paraphrase_sensitivity
 from hf_soup.scoring.bootstrap import FEW_GROUPS
+from hf_soup.scoring.crowd_blend import interim_notes
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.multiple import ALPHA, Adjusted, benjamini_hochberg
 from hf_soup.scoring.scoring import shown_crowd_warnings
@@ -46,7 +47,7 @@ class Finding:
         return self.adjusted_p is not None and self.adjusted_p < ALPHA
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BiasReport:
     """Rows of a check are in the order of the members, then `CROWD` (of heaping `EVERYTHING`) where there are several; see the
     files in `biases` for what each holds. Empty: no pairs. None: fewer than two members, nothing resolved, no costs given.
@@ -80,6 +81,11 @@ class BiasReport:
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        found = sum(each.found for each in self.findings)
+        tests = f"{self.adjusted.tests} test{'s' if self.adjusted.tests != 1 else ''}"
+        return f"<BiasReport of {', '.join(self.members[:5])}{' …' if len(self.members) > 5 else ''}: {found} of {tests} found a bias; print it for the tables>"
 
     def table(self) -> str:
         """Returns what was found, a table for each check, and what was not checked."""
@@ -206,7 +212,11 @@ def _notes(
     costs: Mapping[str, float | None] | None,
 ) -> Iterator[str]:
     if rewordings := len(table.questions) - len(asked.questions):
-        yield f"{rewordings} questions are rewordings of others: they make pairs, and are left out of all other checks."
+        yield (
+            "1 question is a rewording of another: it makes pairs, and is left out of all other checks."
+            if rewordings == 1
+            else f"{rewordings} questions are rewordings of others: they make pairs, and are left out of all other checks."
+        )
     if opposite is None:
         yield (
             "Acquiescence is not checked: it needs forecasts of negated questions (--negated with a run of the prompt 'negated' or a "
@@ -229,8 +239,8 @@ def _warnings(asked: ForecastTable, opposite: Pairs | None, reworded: Pairs | No
         yield "no question is resolved: only acquiescence, paraphrases and heaping can be checked."
     elif groups < FEW_GROUPS:
         yield f"{groups} group{'s' if groups != 1 else ''} of resolved questions: below {FEW_GROUPS} intervals are rough."
-    if groups and asked.n_open:
-        yield f"{asked.n_open} questions are open: those that resolve early are over-represented, so these results can change."
+    if groups:
+        yield from interim_notes(asked)
     for what, pairs in (("negated", opposite), ("reworded", reworded)):
         if pairs is None:
             continue

@@ -10,16 +10,21 @@ from hf_soup.scoring.biases.confidence import Confidence
 from hf_soup.scoring.biases.cost_per_brier_point import CostPerBrierPoint
 from hf_soup.scoring.biases.error_correlation import ErrorCorrelation
 from hf_soup.scoring.biases.estimate import Estimate
-from hf_soup.scoring.biases.heaping import HeapingOf
+from hf_soup.scoring.biases.heaping import NO_TEST_OF_HEAPING, HeapingOf
 from hf_soup.scoring.biases.learning_curve import MEAN, MEDIAN, LearningCurve
 from hf_soup.scoring.biases.mean_against_base_rate import MeanAgainstBaseRate
 from hf_soup.scoring.biases.paraphrases import ParaphraseSensitivity
 from hf_soup.scoring.comparison_sentence import number, p_value
+from hf_soup.scoring.shown_numbers import NOTHING, decimal, percent, points
 from hf_soup.text_table import text_table
 
 if TYPE_CHECKING:
     from hf_soup.scoring.bias_report import BiasReport, Finding
 
+NOTHING_TESTED = (
+    "Nothing could be tested: a test needs numbers from at least two questions (or groups of them) that are not all the same. Whether "
+    "there is a bias cannot be told from these data."
+)
 _TESTED = ["n", "95 % interval", "p", "detectable"]
 _MOST_PAIRS = 12  # members whose correlations are printed; all of them are in the document
 
@@ -44,14 +49,17 @@ def sections(report: BiasReport) -> list[str]:
 def finding_sentence(finding: Finding) -> str:
     """Returns what was found, with its interval and p; of numbers that are probabilities in percentage points."""
     e = finding.estimate
-    shown = _decimal if e.null or finding.measure.startswith("variance") else _points
+    shown = decimal if e.null or finding.measure.startswith("variance") else points
     interval = f", 95 % interval {_interval(e, shown)}" if e.interval else ""
     adjusted = f", adjusted p {p_value(finding.adjusted_p)}" if finding.adjusted_p is not None else ""
-    return f"{finding.check.replace('_', ' ')}, {finding.name}: {finding.measure} {shown(e.value)} (n = {e.n}{interval}{adjusted})"
+    measure = finding.measure + (f", tested against {e.null:g}:" if e.null else "")
+    return f"{finding.check.replace('_', ' ')}, {finding.name}: {measure} {shown(e.value)} (n = {e.n}{interval}{adjusted})"
 
 
 def _found(report: BiasReport) -> str:
     tests = report.adjusted.tests
+    if not tests:
+        return NOTHING_TESTED
     found = [finding_sentence(each) for each in report.findings if each.found]
     over = f"{tests} test{'s' if tests != 1 else ''}, p adjusted over all of them (Benjamini–Hochberg"
     over += f", {report.adjusted.looks} looks)" if report.adjusted.looks > 1 else ")"
@@ -64,7 +72,7 @@ def _found(report: BiasReport) -> str:
 
 def _base_rates(rows: Sequence[MeanAgainstBaseRate]) -> str:
     body = [
-        [each.name, _percent(each.mean), _percent(each.base_rate), _points(each.excess.value), *_tested(each.excess)]
+        [each.name, percent(each.mean), percent(each.base_rate), points(each.excess.value), *_tested(each.excess)]
         for each in rows
     ]
     return _titled("Mean forecast against base rate", ["mean", "ended yes", "excess", *_TESTED], body)
@@ -74,11 +82,11 @@ def _acquiescence(rows: Sequence[Acquiescence]) -> str:
     body = [
         [
             each.name,
-            _percent(each.mean),
-            _percent(each.mean_of_negated),
-            _points(each.lean.value),
+            percent(each.mean),
+            percent(each.mean_of_negated),
+            points(each.lean.value),
             *_tested(each.lean),
-            _percent(each.inconsistency),
+            percent(each.inconsistency),
         ]
         for each in rows
     ]
@@ -90,12 +98,12 @@ def _paraphrases(rows: Sequence[ParaphraseSensitivity]) -> str:
     body = [
         [
             each.name,
-            _points(each.shift.value),
+            points(each.shift.value),
             *_tested(each.shift),
-            _percent(each.mean_absolute),
-            _percent(each.root_mean_square),
-            _percent(each.by_sampling),
-            "–" if each.beyond_sampling.n == 0 else _percent(each.wording_deviation),
+            percent(each.mean_absolute),
+            percent(each.root_mean_square),
+            percent(each.by_sampling),
+            NOTHING if each.beyond_sampling.n == 0 else percent(each.wording_deviation),
             _p(each.beyond_sampling),
         ]
         for each in rows
@@ -110,39 +118,54 @@ def _heaping(rows: Sequence[HeapingOf]) -> str:
             heap.name if number == 0 else "",
             str(heap.counts.forecasts) if number == 0 else "",
             each.numbers,
-            _percent(each.share),
-            _percent(each.expected),
-            "–" if each.index != each.index else f"{each.index:.2f}",
+            percent(each.share),
+            percent(each.expected),
+            NOTHING if each.index != each.index else f"{each.index:.2f}",
             *_tested(each.excess)[1:],
         ]
         for heap in rows
         for number, each in enumerate(heap.round_numbers)
     ]
     last = rows[-1].counts
-    exact = (
-        f"{rows[-1].name}: of {last.forecasts} forecasts {last.exactly_50} are exactly 50 % ({last.exactly_49_or_51} are 49 or 51 %), "
-        f"{last.multiples_of_5} multiples of 5, {last.multiples_of_10} of 10, 0 and 100 % included."
-    )
+    said = [
+        f"{rows[-1].name}: to the last digit {last.exactly_50} of {last.forecasts} forecasts are 50 % ({last.exactly_49_or_51} are 49 or "
+        f"51 %), {last.multiples_of_5} multiples of 5, {last.multiples_of_10} of 10, 0 and 100 % included. The table takes each forecast to "
+        "the nearest whole percentage."
+    ]
+    if any(each.excess.test is None for heap in rows for each in heap.round_numbers):
+        said.append(NO_TEST_OF_HEAPING)
     header = ["forecasts", "at", "share", "expected", "index", *_TESTED[1:]]
-    return f"{_titled('Round numbers, without 0 and 100 %', header, body)}\n{exact}"
+    return "\n".join([_titled("Round numbers, without 0 and 100 %", header, body), *said])
 
 
 def _confidence(rows: Sequence[Confidence]) -> str:
     body = [
         [
             each.name,
-            _decimal(each.slope.value) if each.slope else "–",
-            *(_tested(each.slope, _decimal) if each.slope else ["–"] * len(_TESTED)),
-            _percent(each.sureness),
-            _percent(each.right),
-            _points(each.surplus.value),
+            decimal(each.slope.value) if each.slope else NOTHING,
+            *(_tested(each.slope, decimal) if each.slope else [NOTHING] * len(_TESTED)),
+            percent(each.sureness),
+            percent(each.right),
+            points(each.surplus.value),
             *_tested(each.surplus)[1:],
             _brier(each.calibration_index),
             _brier(each.by_chance),
         ]
         for each in rows
     ]
-    header = ["slope", *_TESTED, "sure", "right", "surplus", *_TESTED[1:], "cal. index", "by chance"]
+    header = [
+        "slope",
+        "n",
+        "95 % interval",
+        "p (against 1)",
+        "detectable",
+        "sure",
+        "right",
+        "surplus",
+        *_TESTED[1:],
+        "cal. index",
+        "by chance",
+    ]
     title = "Confidence (slope below 1 and surplus above 0: too sure)"
     without = [f"{each.name}: no slope, {each.why_no_slope}." for each in rows if each.why_no_slope]
     if len(rows) > 1:
@@ -158,17 +181,17 @@ def _errors(e: ErrorCorrelation) -> str:
         body = [
             [
                 f"{at}. {name}",
-                *("" if j >= at - 1 else _decimal(e.of_errors[at - 1, j]) for j in range(len(e.members))),
+                *("" if j >= at - 1 else decimal(e.of_errors[at - 1, j]) for j in range(len(e.members))),
             ]
             for at, name in enumerate(e.members, 1)
         ]
         header = [str(at) for at in range(1, len(e.members) + 1)]
         parts.append(_titled("Correlation of errors p − y", header, body))
-    interval = f" (95 % interval {_decimal(e.interval[0])} to {_decimal(e.interval[1])})" if e.interval else ""
+    interval = f" (95 % interval {decimal(e.interval[0])} to {decimal(e.interval[1])})" if e.interval else ""
     parts.append(
-        f"Errors on {e.n} questions correlate by {_decimal(e.mean_of_errors)} on average{interval}; shared outcomes alone would give "
-        f"{_decimal(e.by_shared_outcomes)}. Deviations from the members' mean correlate by {_decimal(e.mean_of_deviations)}; those of unrelated "
-        f"members by {_decimal(e.unrelated_deviations)}.\n"
+        f"Errors on {e.n} question{'s' if e.n != 1 else ''} correlate by {decimal(e.mean_of_errors)} on average{interval}; shared outcomes alone would give "
+        f"{decimal(e.by_shared_outcomes)}. Deviations from the members' mean correlate by {decimal(e.mean_of_deviations)}; those of unrelated "
+        f"members by {decimal(e.unrelated_deviations)}.\n"
         f"Averaging: Brier score of the members {number(e.member_brier)} − their diversity {number(e.diversity)} = "
         f"{number(e.brier_of_mean)}, that of their mean, exactly."
     )
@@ -184,14 +207,16 @@ def _curve(c: LearningCurve) -> str:
         body.append(
             [
                 str(size),
-                *("–" if each is None else f"{number(each.brier)} ± {number(each.standard_error)}" for each in points),
+                *(
+                    NOTHING if each is None else f"{number(each.brier)} ± {number(each.standard_error)}"
+                    for each in points
+                ),
             ]
         )
     header = [f"{aggregate} × {samples}" for aggregate, samples in lines]
-    left_out = f"; {c.left_out} that fewer than {c.members} members answered are left out" if c.left_out else ""
     words = (
-        f"Expected Brier score ± standard error over questions of crowds drawn from this one, on the same {c.n} resolved questions"
-        f"{left_out}. Columns: aggregate × samples of each member. Differences between cells are far more certain than the cells: they "
+        f"Expected Brier score ± standard error over questions of crowds drawn from this one, on the same {c.n} resolved "
+        f"question{'s' if c.n != 1 else ''}. Columns: aggregate × samples of each member. Differences between cells are far more certain than the cells: they "
         "have the same questions."
     )
     gains = [c.point(MEAN, size, 1) for size in (sizes[-1],)]
@@ -202,7 +227,8 @@ def _curve(c: LearningCurve) -> str:
         if each is not None and each.members * each.samples > 1
     ]
     gain = f"\nGain of the mean over one member with one sample: {'; '.join(said)}." if said else ""
-    return f"{_titled('How many members, how many samples', header, body, first='members')}\n{words}{gain}"
+    end = f"\n{why}" if (why := c.why_it_ends()) else ""
+    return f"{_titled('How many members, how many samples', header, body, first='members')}\n{words}{end}{gain}"
 
 
 def _costs(c: CostPerBrierPoint) -> str:
@@ -254,34 +280,22 @@ def _titled(title: str, header: Sequence[str], body: Sequence[Sequence[str]], fi
 
 
 def _tested(estimate: Estimate, shown: Callable[[float], str] | None = None) -> list[str]:
-    shown = shown or _points
-    detectable = "–" if estimate.detectable is None else shown(estimate.detectable).lstrip("+")
+    shown = shown or points
+    detectable = NOTHING if estimate.detectable is None else shown(estimate.detectable).lstrip("+")
     return [str(estimate.n), _interval(estimate, shown), _p(estimate), detectable]
 
 
 def _p(estimate: Estimate) -> str:
-    return p_value(estimate.test.p).removeprefix("= ") if estimate.test else "–"
+    return p_value(estimate.test.p).removeprefix("= ") if estimate.test else NOTHING
 
 
 def _interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
-    return "–" if estimate.interval is None else f"{shown(estimate.interval[0])} to {shown(estimate.interval[1])}"
-
-
-def _percent(value: float) -> str:
-    return "–" if value != value else f"{100 * value:.1f}%"
-
-
-def _points(value: float) -> str:
-    return "–" if value != value else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no −0.0
-
-
-def _decimal(value: float) -> str:
-    return "–" if value != value else f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
+    return NOTHING if estimate.interval is None else f"{shown(estimate.interval[0])} to {shown(estimate.interval[1])}"
 
 
 def _brier(value: float) -> str:
-    return "–" if value != value else number(value)
+    return NOTHING if value != value else number(value)
 
 
 def _dollars(value: float | None) -> str:
-    return "–" if value is None else f"${value:.4g}"
+    return NOTHING if value is None else f"${value:.4g}"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hf_soup.scoring.comparison import Column, Comparison, compare_pairs
-from hf_soup.scoring.comparison_sentence import comparison_sentence
+from hf_soup.scoring.comparison_family import Family, family_of
+from hf_soup.scoring.comparison_sentence import comparison_sentence, number
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdBlend, CrowdWeight, blend_with_crowd, why_not_alone
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.score_rows import SCORES_HEADER, score_cells
@@ -19,26 +20,45 @@ from hf_soup.text_table import text_table
 BLEND, CROWD_ALONE = "blend with the crowd", "crowd alone"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Blending:
-    """`rows`: blend, crowd alone, models alone, on the resolved questions with a forecast of both. `comparisons`: of the blend with
-    each of the others; they are shown beside the primary comparisons and are not adjusted with them.
+    """`rows`: blend, crowd alone, models alone, on the resolved questions with a forecast of both. `family`: the comparisons of the
+    blend with each of the others, adjusted together; they are shown beside the primary comparisons and are none of them.
     """
 
     blend: CrowdBlend
     rows: tuple[ColumnScores, ...]
-    comparisons: tuple[Comparison, ...]
+    family: Family
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        return self.family.comparisons
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the comparisons, each once and with what it is about."""
+        return tuple(
+            f"{BLEND}: {each}" for each in dict.fromkeys(each for pair in self.comparisons for each in pair.warnings)
+        )
 
     def to_json(self) -> dict[str, Any]:
         told = ("how", "clip", "clipped", "left_out", "unchecked", "notes")
         return {
             **{name: document(getattr(self.blend, name)) for name in told},
             "columns": document(self.rows),
-            "comparisons": [{**document(each), "sentence": comparison_sentence(each)} for each in self.comparisons],
+            "comparisons": [
+                {**document(each), "better": each.better, "sentence": comparison_sentence(each)}
+                for each in self.comparisons
+            ],
+            "adjustment": self.adjustment(),
         }
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{each.name} {number(each.brier)}" for each in self.rows)
+        return f"<Blending: {scores} (Brier); print it for the tables>"
 
     def table(self) -> str:
         """Returns the three scores, how the blend was made, and the comparisons in words."""
@@ -47,9 +67,13 @@ class Blending:
                 text_table([["on the same questions", *SCORES_HEADER[1:]], *map(score_cells, self.rows)]),
                 "\n".join(self._how()),
                 *map(comparison_sentence, self.comparisons),
-                "Comparisons with the blend are no primary ones: their p are not adjusted.",
+                self.adjustment(),
             ]
         )
+
+    def adjustment(self) -> str:
+        """Returns how the p of these comparisons were adjusted."""
+        return f"Comparisons with the blend are no primary ones, and are adjusted by themselves: {self.family.sentences('comparison')}"
 
     def _how(self) -> list[str]:
         b = self.blend
@@ -67,12 +91,13 @@ class Blending:
 
 
 def blending(
-    table: ForecastTable, models: np.ndarray, name: str, *, crowd_weight: CrowdWeight = CROWD_WEIGHT
+    table: ForecastTable, models: np.ndarray, name: str, *, crowd_weight: CrowdWeight = CROWD_WEIGHT, looks: int = 1
 ) -> Blending | str | None:
     """Returns the blend of the aggregate `models`, float64 [Q], called `name`; a sentence where there is none; None without a crowd.
 
     There is none where forecasts were made after the crowd's was shown, since they are not the models alone, and where no
-    question has both. Raises InputError as `blend_with_crowd` does, for a crowd dated after a forecast and for a wrong weight.
+    question has both. `looks`: how often these data were tested, this time included. Raises InputError as `blend_with_crowd` does,
+    for a crowd dated after a forecast and for a wrong weight.
     """
     if np.isnan(table.crowd).all():
         return None
@@ -95,5 +120,8 @@ def blending(
     return Blending(
         blend,
         column_scores(table.subset(kept), [(each.name, kind, each.values[kept]) for each, kind in kinds]),
-        compare_pairs([(blended, crowd), (blended, alone)], np.where(kept, table.outcomes, np.nan), table.groups),
+        family_of(
+            compare_pairs([(blended, crowd), (blended, alone)], np.where(kept, table.outcomes, np.nan), table.groups),
+            looks=looks,
+        ),
     )

@@ -15,7 +15,7 @@ from hf_soup.scoring.documents import document
 from hf_soup.scoring.table import ForecastTable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calibrating:
     """`before`: float64 [Q], the aggregate called `primary`. `outcomes`: float64 [Q]."""
 
@@ -38,6 +38,10 @@ class Calibrating:
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        applied = "applied" if self.calibration.applied else "not applied"
+        return f"<Calibrating of the {self.primary} by {self.calibration.method}: {applied}; print it for the reasons>"
 
     def table(self) -> str:
         """Returns whether calibration was applied and why, and the scores before and after."""

@@ -6,7 +6,6 @@ called by `hf_soup.scoring.calibration`, which keeps what is fitted on and what 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -42,11 +41,6 @@ def calibrator_named(name: str) -> Calibrator:
     if found is None:
         raise InputError(f"There is no calibrator '{name}'; known: {', '.join(_CALIBRATORS)}.")
     return found
-
-
-def calibrator_summaries() -> dict[str, str]:
-    """Returns the first line of each calibrator's description, by name."""
-    return {name: (inspect.getdoc(each) or "").split("\n", 1)[0] for name, each in _CALIBRATORS.items()}
 
 
 @calibrator

@@ -120,7 +120,7 @@ def _read_by_arrow(path: Path) -> dict[str, Column] | None:
             table = parquet.ParquetFile(path).read()
         else:
             return None
-        if not table.num_rows or len(set(table.column_names)) < table.num_columns:
+        if not table.num_rows or table.num_columns == 1 or len(set(table.column_names)) < table.num_columns:
             return None
         return {name: _encoded(table.column(name)) for name in table.column_names}
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, pyarrow.ArrowKeyError, OSError):

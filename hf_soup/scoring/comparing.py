@@ -1,23 +1,25 @@
-"""The primary aggregate against members, against 50 % on every question and against the crowd, in one table of tests."""
+"""The primary aggregate against members, 50 % on every question and the crowd, and members against each other: one table of tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from hf_soup.errors import InputError
-from hf_soup.scoring.aggregation import PRIMARY
-from hf_soup.scoring.aggregators import aggregator_named
+from hf_soup.scoring.aggregation import PRIMARY, aggregation
 from hf_soup.scoring.blending import Blending, blending
 from hf_soup.scoring.comparison import Column, Comparison, compare_pairs, compare_with_constant
-from hf_soup.scoring.comparison_sentence import comparison_sentence, number, p_value, signed
+from hf_soup.scoring.comparison_family import Family, family_of
+from hf_soup.scoring.comparison_sentence import WILCOXON, comparison_sentence, number, p_cell, signed
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdWeight, interim_notes
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.equivalence import refuse_bound
-from hf_soup.scoring.multiple import ALPHA, Adjusted, benjamini_hochberg
+from hf_soup.scoring.fit_before import FitBefore, later_questions
+from hf_soup.scoring.multiple import Adjusted
 from hf_soup.scoring.scoring import shown_crowd_warnings
 from hf_soup.scoring.table import ForecastTable
 from hf_soup.text_table import text_table
@@ -25,53 +27,69 @@ from hf_soup.text_table import text_table
 CROWD, HALF, MEMBERS = "crowd", "half", "members"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparing:
-    """`comparisons`: difference = primary − other, in Brier points. `adjusted`: Benjamini–Hochberg over all of them.
+    """`family`: the comparisons, adjusted together; each difference is first − second, in Brier points.
 
     `blending`: the primary aggregate, the crowd and their blend on the same questions, beside the comparisons and not among them;
-    a sentence where there is no blend, None where there is no crowd.
+    a sentence where there is no blend, None where there is no crowd. `notes`: what was compared on which questions.
     """
 
     primary: str
-    comparisons: tuple[Comparison, ...]
-    adjusted: Adjusted
+    family: Family
     blending: Blending | str | None
+    notes: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        return self.family.comparisons
+
+    @property
+    def adjusted(self) -> Adjusted:
+        """Benjamini–Hochberg over all comparisons."""
+        return self.family.adjusted
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row for each comparison; NaN or None where there was no test."""
-        return [_row(each, p) for each, p in zip(self.comparisons, self.adjusted.adjusted, strict=True)]
+        return [_row(each, self.primary) for each in self.comparisons]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "primary": self.primary,
             "comparisons": [
-                {
-                    **document(each),
-                    "better": each.better if holds(each, p) else None,
-                    "adjusted_p": p,
-                    "sentence": comparison_sentence(each, p),
-                }
-                for each, p in zip(self.comparisons, self.adjusted.adjusted, strict=True)
+                {**document(each), "better": each.better, "sentence": comparison_sentence(each)}
+                for each in self.comparisons
             ],
             "tests": self.adjusted.tests,
             "looks": self.adjusted.looks,
-            "adjustment": self.adjusted.sentence(),
+            "adjustment": self.family.sentences(),
             "blending": self.blending.to_json() if isinstance(self.blending, Blending) else self.blending,
+            "notes": list(self.notes),
             "warnings": list(self.warnings),
         }
 
     def __str__(self) -> str:
         return self.table()
 
+    def __repr__(self) -> str:
+        decided = sum(each.better is not None for each in self.comparisons)
+        return (
+            f"<Comparing (pairs: {len(self.comparisons)}, primary aggregate: {self.primary}): {decided} decided after adjustment; print it for "
+            "the tables>"
+        )
+
     def table(self) -> str:
         """Returns the table of all comparisons, how p was adjusted, and each one in words."""
-        header = ["", "n", "difference", "95 % interval", "p", "p (BH)", "detectable"]
-        pairs = zip(self.comparisons, self.adjusted.adjusted, strict=True)
-        body = [_cells(each, adjusted) for each, adjusted in pairs]
-        sentences = [comparison_sentence(*each) for each in zip(self.comparisons, self.adjusted.adjusted, strict=True)]
-        parts = [text_table([header, *body]), self.adjusted.sentence(), *sentences]
+        pairs = any(each.beside for each in self.comparisons)
+        header = ["Brier", "n", "first", "second", *([self.primary] if pairs else []), "difference", "95 % interval"]
+        header += ["p", "p (BH)", "detectable", "symmetry (Wilcoxon)"]
+        body = [_cells(each, self.primary if pairs else None) for each in self.comparisons]
+        parts = [
+            text_table([header, *body]),
+            "\n".join([*self.notes, self.family.sentences(), WILCOXON]),
+            *map(comparison_sentence, self.comparisons),
+        ]
         if self.blending is not None:
             parts.append(str(self.blending))
         return "\n\n".join(parts)
@@ -82,35 +100,46 @@ def comparing(
     against: str | Sequence[str] | None = None,
     *,
     primary: str = PRIMARY,
+    pairwise: bool = False,
     bound: float | None = None,
     looks: int = 1,
     crowd_weight: CrowdWeight = CROWD_WEIGHT,
+    fit_before: FitBefore | None = None,
 ) -> Comparing:
     """Returns the comparisons of the aggregate `primary` with others, Brier scores of the questions that both answered.
 
     `against`: "members", "half" (50 % on every question, a Brier score of .25), "crowd", or names of members; None: all that the
-    table has. `bound`: for TOST, in Brier points, stated before looking. `looks`: how often these data were tested, this time
-    included. `crowd_weight`: of the blend with the crowd, see `blend_with_crowd`. Raises InputError for a name that the table does
-    not have, for a bound or a number of looks that is none, and for a blend that cannot be made.
+    table has. `pairwise`: also every two members, with the aggregate's score on the same questions beside, in the same table of
+    tests. `bound`: for TOST, in Brier points, stated before looking. `looks`: how often these data were tested, this time
+    included. `crowd_weight`: of the blend with the crowd, see `blend_with_crowd`. `fit_before`: see `later_questions`.
+
+    Raises InputError for a name that the table does not have, for a bound or a number of looks that is none, for pairs of one
+    member, and for a blend or a split in time that cannot be made.
     """
     if bound is not None:
         refuse_bound(bound)
     chosen = _chosen(table, against)
-    method = aggregator_named(primary)
-    first = Column(method.name, method(table).values)
+    if pairwise and len(table.members) < 2:
+        raise InputError(f"pairwise: there is one member only, {table.members[0]}; two or more can be compared.")
+    later = later_questions(table, fit_before, crowd_weight)
+    aggregates = aggregation(table, [primary], splits=later.splits).subset(later.scored)
+    table = table.subset(later.scored)
+    first = Column(aggregates.primary, aggregates.values)
     means = table.member_means()
-    columns = {name: means[:, number] for number, name in enumerate(table.members)} | {CROWD: table.crowd}
-    others = [Column(name, columns[name]) for name in chosen if name != HALF]
+    columns = {name: Column(name, means[:, number]) for number, name in enumerate(table.members)}
+    others = [Column(CROWD, table.crowd) if name == CROWD else columns[name] for name in chosen if name != HALF]
     comparisons = list(compare_pairs([(first, each) for each in others], table.outcomes, table.groups, bound=bound))
     if HALF in chosen:
         half = compare_with_constant(first, table.outcomes, table.groups, bound=bound)
         comparisons.insert(chosen.index(HALF), half)
-    adjusted = benjamini_hochberg(
-        [each.name for each in comparisons], [each.test.p if each.test else None for each in comparisons], looks=looks
-    )
-    warnings = (*_warnings(comparisons), *interim_notes(table), *shown_crowd_warnings(table))
-    blended = blending(table, first.values, method.name, crowd_weight=crowd_weight)
-    return Comparing(method.name, tuple(comparisons), adjusted, blended, warnings)
+    if pairwise:
+        pairs = list(combinations(columns.values(), 2))
+        comparisons += compare_pairs(pairs, table.outcomes, table.groups, bound=bound, beside=[first])
+    family = family_of(comparisons, looks=looks)
+    blended = blending(table, first.values, first.name, crowd_weight=crowd_weight, looks=looks)
+    of_blend = blended.warnings if isinstance(blended, Blending) else ()
+    warnings = (*_warnings(comparisons), *interim_notes(table), *shown_crowd_warnings(table), *of_blend)
+    return Comparing(first.name, family, blended, later.notes, warnings)
 
 
 def _chosen(table: ForecastTable, against: str | Sequence[str] | None) -> list[str]:
@@ -148,25 +177,34 @@ def _warnings(comparisons: Sequence[Comparison]) -> list[str]:
     ]
 
 
-def holds(each: Comparison, adjusted: float | None) -> bool:
-    """Returns whether one was found better, and still is with all comparisons taken into account."""
-    return each.better is not None and adjusted is not None and adjusted < ALPHA
-
-
-def _cells(each: Comparison, adjusted: float | None) -> list[str]:
+def _cells(each: Comparison, primary: str | None) -> list[str]:
+    """`primary`: the aggregate that has a column of its own, beside pairs of members."""
     interval = "–" if each.interval is None else f"{signed(each.interval[0])} to {signed(each.interval[1])}"
     return [
         each.name,
         str(each.n),
+        _score(each.first_mean),
+        _score(each.second_mean),
+        *([_score(_aggregate_brier(each, primary))] if primary else []),
         signed(each.difference) if each.n else "–",
         interval,
-        p_value(each.test.p).removeprefix("= ") if each.test else "–",
-        "–" if adjusted is None else p_value(adjusted).removeprefix("= "),
+        p_cell(each.test.p if each.test else None),
+        p_cell(each.adjusted_p),
         "–" if each.detectable is None else number(each.detectable),
+        p_cell(each.symmetry.p if each.symmetry else None),
     ]
 
 
-def _row(each: Comparison, adjusted: float | None) -> dict[str, Any]:
+def _aggregate_brier(each: Comparison, primary: str) -> float:
+    """Of the primary aggregate, on the questions of the comparison."""
+    return each.first_mean if each.first == primary else next(column.mean for column in each.beside)
+
+
+def _score(value: float) -> str:
+    return "–" if np.isnan(value) else number(value)
+
+
+def _row(each: Comparison, primary: str) -> dict[str, Any]:
     low, high = each.interval or (float("nan"), float("nan"))
     return {
         "first": each.first,
@@ -175,11 +213,16 @@ def _row(each: Comparison, adjusted: float | None) -> dict[str, Any]:
         "groups": each.groups,
         "first_brier": each.first_mean,
         "second_brier": each.second_mean,
+        "aggregate_brier": _aggregate_brier(each, primary),
         "difference": each.difference,
         "low": low,
         "high": high,
         "p": each.test.p if each.test else None,
-        "adjusted_p": adjusted,
+        "adjusted_p": each.adjusted_p,
         "detectable": each.detectable,
-        "sentence": comparison_sentence(each, adjusted),
+        "equivalence_p": each.equivalence.decisive_p if each.equivalence else None,
+        "equivalence_adjusted_p": each.equivalence.adjusted_p if each.equivalence else None,
+        "symmetry_wilcoxon_p": each.symmetry.p if each.symmetry else None,
+        "symmetry_wilcoxon_n": each.symmetry.n if each.symmetry else None,
+        "sentence": comparison_sentence(each),
     }

@@ -12,6 +12,7 @@ from hf_soup.scoring.bootstrap import FEW_GROUPS, RESAMPLES, SEED, bootstrap_mea
 from hf_soup.scoring.comparison_tests import Symmetry, TTest, clustered_mean, symmetry, t_test
 from hf_soup.scoring.detectable import smallest_detectable
 from hf_soup.scoring.equivalence import Equivalence, refuse_bound, tost
+from hf_soup.scoring.multiple import ALPHA
 from hf_soup.scoring.scores import LOG_CLIP, score_named
 
 # Below this, skewness decides and cannot be estimated: TOST at 5 % errs in 7 % at n = 100 (tests/benchmarks/scoring_simulations.py).
@@ -42,7 +43,9 @@ class Comparison:
     `groups`: what they fall into; all errors are clustered by them. `only_first`, `only_second`, `neither`: resolved questions
     that are left out for want of an answer. `interval`: 95 %, paired bootstrap over groups, None where there is none.
     `test`: paired t, the verdict; None where `no_test` says why. `detectable`: the true difference that would have been found
-    with 80 % power. `symmetry`: Wilcoxon's test, never a verdict. `beside`: other columns on the same questions.
+    with 80 % power. `symmetry`: Wilcoxon's test, never a verdict. `beside`: other columns on the same questions. `adjusted_p`: the
+    p of `test`, adjusted over all comparisons that were made together (`hf_soup.scoring.comparison_family`); None for one that was
+    made alone.
     """
 
     first: str
@@ -66,6 +69,7 @@ class Comparison:
     symmetry: Symmetry | None
     beside: tuple[Beside, ...]
     warnings: tuple[str, ...]
+    adjusted_p: float | None = None
 
     @property
     def name(self) -> str:
@@ -73,8 +77,15 @@ class Comparison:
 
     @property
     def better(self) -> str | None:
-        """Who scored better by the paired t test at 5 %; None: these data do not decide."""
-        if self.test is None or not self.test.p < 0.05:
+        """Who scored better by the paired t test at 5 %, adjusted where several were made; None: these data do not decide."""
+        if self.adjusted_p is not None and not self.adjusted_p < ALPHA:
+            return None
+        return self.better_by_itself
+
+    @property
+    def better_by_itself(self) -> str | None:
+        """As `better`, as if no other comparison had been made."""
+        if self.test is None or not self.test.p < ALPHA:
             return None
         return self.first if (self.difference < 0) == self.smaller_is_better else self.second
 
@@ -217,7 +228,7 @@ def few_of_an_outcome(outcomes: np.ndarray, groups: np.ndarray) -> str:
 def _warnings(n: int, groups: int, few: str) -> tuple[str, ...]:
     warnings = []
     if groups < FEW_GROUPS:
-        what = f"n = {n}" if n == groups else f"{n} questions in {groups} groups"
+        what = f"n = {n}" if n == groups else f"{n} questions in {groups} group{'s' if groups != 1 else ''}"
         warnings.append(
             f"{what}: below {FEW_GROUPS} intervals are rough, and only large differences can be found; read them with the smallest "
             "detectable difference."

@@ -52,6 +52,7 @@ class Symmetry:
 
     p: float
     n: int
+    test: str = "Wilcoxon's signed-rank test, of symmetry about 0"
 
 
 def clustered_mean(values: np.ndarray, groups: np.ndarray) -> ClusteredMean:

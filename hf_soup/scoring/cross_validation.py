@@ -43,7 +43,8 @@ def group_folds(outcomes: np.ndarray, groups: np.ndarray, *, n_folds: int = N_FO
     `outcomes`: float64 [Q], NaN for none. `groups`: int64 [Q]. Each fold is predicted by what was fitted on the resolved
     questions of all other folds. Open questions are predicted too: with the fold of their group, or, where nothing of their
     group is resolved, by a fit on all resolved questions. Groups are shuffled by `seed`, sorted by their share of outcomes
-    that are 1, and dealt in turn. Raises InputError with fewer than two resolved groups, or for less than two folds.
+    that are 1, and dealt in turn, in the order of their numbers: those of a `ForecastTable` do not depend on the order of its rows.
+    Raises InputError with fewer than two resolved groups, or for less than two folds.
     """
     resolved = ~np.isnan(outcomes)
     _, group = np.unique(groups, return_inverse=True)
@@ -94,7 +95,7 @@ def earlier_split(
             )
     return Splits(
         (Split(train, predict),),
-        f"fitted on {int(train.sum())} questions resolved before the cutoff, predicted {int(predict.sum())} forecast after it",
+        f"a split in time, on {int(train.sum())} questions resolved before the cutoff for {int(predict.sum())} forecast from it on",
     )
 
 

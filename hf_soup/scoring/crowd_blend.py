@@ -134,11 +134,16 @@ def why_not_alone(table: ForecastTable, among: np.ndarray | None = None) -> str 
 
 def interim_notes(table: ForecastTable) -> tuple[str, ...]:
     """Returns what must be said of scores while questions are open."""
-    if not table.n_open:
+    return interim_note(table.n_open, len(table.questions))
+
+
+def interim_note(n_open: int, n_questions: int) -> tuple[str, ...]:
+    """Returns the one sentence that all scores of the room carry while questions are open, none where none is."""
+    if not n_open:
         return ()
     return (
-        f"{table.n_open} of {len(table.questions)} questions are still open. Those that resolve early are over-represented until "
-        "then, and may differ from the others: these scores are interim.",
+        f"{n_open} of {n_questions} questions {'is' if n_open == 1 else 'are'} still open. Those that resolve early are "
+        "over-represented until then, and may differ from the others: these scores are interim.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -43,6 +43,12 @@ def refuse_other_than_csv(path: Path) -> None:
         raise InputError(f"{path}: tables are written as CSV; give the file a name that ends with .csv.")
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}; make it first, or name another file.")
+
+
+def refuse_overwriting(out: Path, read: Iterable[Path | None]) -> None:
+    """Raises InputError where a result would take the place of a file that it is made from."""
+    if out.exists() and any(each is not None and each.exists() and out.samefile(each) for each in read):
+        raise InputError(f"{out}: is one of the files that are read; name another one for the result (-o).")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

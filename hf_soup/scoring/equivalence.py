@@ -25,7 +25,8 @@ class Equivalence:
     `lower`: t and p against "−bound or less"; `upper`: against "+bound or more"; `p`: the larger. `low`, `high`: the 90 %
     interval of the difference (1 − 2α), which lies inside the bounds exactly where `p` < α. `p_without_skewness`: the same p after
     Hall's transformation, which removes the skewness. `stated`: what the bound comes from. `withheld`: why nothing is concluded
-    whatever the tests say, else empty.
+    whatever the tests say, else empty. `adjusted_p`: the larger of both p, adjusted over all equivalence tests that were made
+    together and the looks at the data (`hf_soup.scoring.comparison_family`); None for a test that was made alone and once.
     """
 
     difference: float
@@ -42,15 +43,25 @@ class Equivalence:
     stated: str
     p_without_skewness: float
     withheld: str = ""
+    adjusted_p: float | None = None
 
     @property
     def p(self) -> float:
         return max(self.lower_p, self.upper_p)
 
     @property
+    def decisive_p(self) -> float:
+        """The larger of the p of the tests and the p without skewness, not adjusted."""
+        return max(self.p, self.p_without_skewness)
+
+    @property
     def shown(self) -> bool:
-        """Whether both p lie below α: the difference was shown to be within the bounds. False is no sign of a difference."""
-        return not self.withheld and max(self.p, self.p_without_skewness) < self.alpha
+        """Whether all p lie below α, adjusted where that is due: the difference was shown to be within the bounds.
+
+        False is no sign of a difference.
+        """
+        p = self.decisive_p if self.adjusted_p is None else self.adjusted_p
+        return not self.withheld and p < self.alpha
 
 
 def tost(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from hf_soup.errors import InputError
-from hf_soup.forecasting.cells import Unit
+from hf_soup.forecasting.cells import Unit, is_blank
 from hf_soup.forecasting.questions import COLUMNS as QUESTION_COLUMNS
 from hf_soup.forecasting.row_problems import RowProblems
-from hf_soup.scoring.column_values import holds_no_number, moments, probabilities, texts
+from hf_soup.scoring.column_values import holds_no_number, moments, probabilities, report, texts
 from hf_soup.scoring.columns import Columns
 
 _BESIDE = ("sample", "time", "turn", "shown_crowd")
+_YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ def forecast_rows(
     """
     is_long = "model" in table.by_name
     id_column = next((name for name in ("question_id", "id") if name in table.by_name), "question_id")
-    needed = (id_column, "model", value) if is_long else (id_column,)
+    # A column called like the forecasts of a long table is not a model's name.
+    needed = (id_column, "model", value) if is_long or (value in table.by_name and members is None) else (id_column,)
     if lacking := [name for name in needed if name not in table.by_name]:
         raise InputError(
             f"{table.name}: has no column {' and '.join(map(repr, lacking))}; it has {', '.join(table.by_name)}. Needed are "
             f"question_id, model and {value}, or question_id and a column for each model. A column that has another name is "
             f"given as columns={{{lacking[0]!r}: '…'}} (--column {lacking[0]}=…)."
+            + (f" Are all rows of one model: members=[{value!r}] (--members {value})." if lacking == ["model"] else "")
         )
     ids, question = _named(table, id_column, problems)
     samples, sample = (
@@ -85,7 +89,9 @@ def forecast_rows(
         probability=probability,
         time=np.tile(moments(table, "time", problems, end_of_day=False), repeats) if "time" in table.by_name else None,
         turn=np.tile(_codes_as_numbers(table, "turn", problems), repeats) if "turn" in table.by_name else None,
-        shown_crowd=np.tile(_truths(table, "shown_crowd"), repeats) if "shown_crowd" in table.by_name else None,
+        shown_crowd=np.tile(_truths(table, "shown_crowd", problems), repeats)
+        if "shown_crowd" in table.by_name
+        else None,
     )
 
 
@@ -118,13 +124,29 @@ def _wide_members(
 
 
 def _codes_as_numbers(table: Columns, column: str, problems: RowProblems) -> np.ndarray:
-    names, codes = texts(table, column, problems)
-    numbers = np.array([int(name) if name and name.isdigit() else -1 for name in names])
-    for row in table.rows[numbers[codes] < 0].tolist():
-        problems.add(row, None, column, f"{column} is no whole number")
-    return numbers[codes]
-
-
-def _truths(table: Columns, column: str) -> np.ndarray:
     cells = table.by_name[column]
-    return np.array([str(cell).strip().casefold() in ("true", "1", "1.0", "yes") for cell in cells.cells])[cells.codes]
+    numbers, wrong = cells.read(_whole_number)
+    report(table, cells, column, wrong, problems)
+    return np.array([-1 if number is None else number for number in numbers], dtype=np.int64)[cells.codes]
+
+
+def _whole_number(cell: Any) -> int:
+    text = str(cell).strip().removesuffix(".0")  # as a table with gaps writes its numbers
+    if is_blank(cell) or not text.isdecimal():
+        raise ValueError("is blank" if is_blank(cell) else f"'{cell}' is no whole number")
+    return int(text)
+
+
+def _truths(table: Columns, column: str, problems: RowProblems) -> np.ndarray:
+    cells = table.by_name[column]
+    truths, wrong = cells.read(_truth)
+    report(table, cells, column, wrong, problems)
+    return np.array([bool(truth) for truth in truths])[cells.codes]
+
+
+def _truth(cell: Any) -> bool:
+    """A blank is no: a column that a table has for some of its rows."""
+    text = "" if is_blank(cell) else str(cell).strip().casefold()
+    if text in _YES or text in _NO:
+        return text in _YES
+    raise ValueError(f"'{cell}' is neither true nor false")

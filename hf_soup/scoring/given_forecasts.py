@@ -91,7 +91,7 @@ def read_given(
     if questions is None:
         facts = facts_beside(table, rows.ids, rows.question[: len(table.rows)], of_crowd, problems)
     else:
-        facts = facts_of(read_questions(questions, unit=of_crowd, say=say))
+        facts = facts_of(read_questions(questions, unit=of_crowd, unit_option="questions_unit", say=say))
     return GivenForecasts(
         table,
         unit,
@@ -170,8 +170,13 @@ def _unknown_ids(long: ForecastRows, facts: QuestionFacts, name: str) -> list[st
     rows = np.unique(long.row[np.isin(long.question, unknown)]).tolist()
     if not rows:
         return []
-    shown = ", ".join(f"'{long.ids[code]}'" for code in unknown[:_SHOWN])
-    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    shown = _some([long.ids[code] for code in unknown])
     return [
-        f"{name}: {shown}{more} ({row_numbers(rows)}): there is no question with this id among the {len(known)} given."
+        f"{name}: {shown} ({row_numbers(rows)}): there is no question with this id among the {len(known)} given, which are "
+        f"{_some(facts.ids)}."
     ]
+
+
+def _some(ids: Sequence[str]) -> str:
+    shown = ", ".join(f"'{id}'" for id in ids[:_SHOWN])
+    return shown + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")

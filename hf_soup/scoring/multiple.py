@@ -22,16 +22,10 @@ class Adjusted:
     tests: int
     looks: int
 
-    @property
-    def rejected(self) -> tuple[str, ...]:
-        """The comparisons with an adjusted p below .05."""
-        pairs = zip(self.names, self.adjusted, strict=True)
-        return tuple(name for name, p in pairs if p is not None and p < ALPHA)
-
-    def sentence(self) -> str:
-        """How many comparisons were tested and how often was looked, for under the table."""
+    def sentence(self, what: str = "primary comparison") -> str:
+        """How many tests were adjusted together and how often was looked, for under the table. `what`: one of them."""
         untested = len(self.names) - self.tests
-        words = f"Benjamini–Hochberg over {self.tests} primary comparison{'s' if self.tests != 1 else ''}"
+        words = f"Benjamini–Hochberg over {self.tests} {what}{'s' if self.tests != 1 else ''}"
         words += f" ({untested} more without a test)" if untested else ""
         if self.looks == 1:
             return words + ", looked at once."

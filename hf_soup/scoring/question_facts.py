@@ -17,7 +17,7 @@ from hf_soup.scoring.columns import Columns
 
 _READERS: dict[str, Callable[[Any, Unit], Any]] = {
     "resolution": lambda cell, unit: read_resolution(cell),
-    "crowd": read_probability,
+    "crowd": lambda cell, unit: read_probability(cell, unit, "questions_unit"),
     "crowd_time": lambda cell, unit: read_moment(cell, end_of_day=True),
     "resolution_date": lambda cell, unit: read_moment(cell, end_of_day=True),
     "group": lambda cell, unit: read_text(cell),

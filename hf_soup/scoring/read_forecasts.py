@@ -87,6 +87,8 @@ def read_forecasts(
 
 def _of_turn(long: ForecastRows, turn: int) -> ForecastRows:
     if long.turn is None:
+        if turn:
+            raise InputError(f"There are no forecasts of turn {turn}: the table has no column turn.")
         return long
     kept = long.turn == turn
     if (long.turn < 0).any():  # told with its row

@@ -73,6 +73,11 @@ def costs_of_run(path: Path, turn: int = 0) -> dict[str, float | None]:
     return costs
 
 
+def _name(data: Any, table: Columns) -> str:
+    """What a message about it begins with: it was read beside others."""
+    return str(data) if isinstance(data, str | Path) else table.name
+
+
 def _is_run(data: Any) -> bool:
     return isinstance(data, str | Path) and Path(data).is_dir()
 
@@ -109,7 +114,7 @@ def _read(
         where={name: value for name, value in (where or {}).items() if name in table.by_name or name in known},
         turn=turn,
         late="leave out",
-        say=say,
+        say=lambda text: say(text if text.startswith(table.name) else f"{_name(data, table)}: {text}"),
     )
     return read if members is None else _of(read, members)
 

@@ -157,6 +157,7 @@ def _assembled(rows: ForecastRows, high: np.ndarray, facts: QuestionFacts) -> Tw
         members=rows.members,
         questions=facts.ids,
         groups=facts.groups,
+        annulled=facts.annulled,
     )
     table = ForecastTable.of(
         (made.first_low + made.first_high) / 2,

@@ -8,6 +8,7 @@ import numpy as np
 
 from hf_soup.scoring.comparison_sentence import number
 from hf_soup.scoring.scores_table import ColumnScores
+from hf_soup.scoring.shown_numbers import decimal
 
 SCORES_HEADER = [
     "",
@@ -24,6 +25,24 @@ SCORES_HEADER = [
     "by chance",
     "ECE",
 ]
+
+MURPHY = ("reliability", "resolution", "uncertainty", "within_bins")
+ALL_SCORES_HEADER = [
+    "all scores",
+    "n",
+    "log",
+    "spherical",
+    "Metaculus",
+    "peer",
+    "reliability",
+    "resolution",
+    "uncertainty",
+    "within bins",
+]
+ALL_SCORES = (
+    "Metaculus: baseline score, 100 is perfect and 0 always 50 %. Peer: against the other members, above 0 is better than they. Brier = "
+    "reliability − resolution + uncertainty + within bins (Murphy); a small reliability and a large resolution are good."
+)
 
 
 def score_cells(each: ColumnScores) -> list[str]:
@@ -51,8 +70,23 @@ def score_cell(value: float) -> str:
     return "–" if np.isnan(value) else number(value)
 
 
-def score_row(each: ColumnScores, topic: str = "", source: str = "") -> dict[str, Any]:
-    """Returns all scores of a column, of one topic or source where these are named."""
+def all_scores_cells(each: ColumnScores) -> list[str]:
+    """Returns the cells under `ALL_SCORES_HEADER`; a dash for what there is not."""
+    hundreds = ("metaculus_baseline", "peer")
+    return [
+        each.name,
+        str(each.n),
+        *(score_cell(each.means[name]) for name in ("log", "spherical")),
+        *(decimal(each.means[name], 1) for name in hundreds),
+        *(score_cell(getattr(each.murphy, name)) for name in MURPHY),
+    ]
+
+
+def score_row(each: ColumnScores, topic: str = "", source: str = "", beside: float | None = None) -> dict[str, Any]:
+    """Returns all scores of a column, of one topic or source where these are named.
+
+    `beside`: the primary aggregate's Brier score on the questions that a member answered.
+    """
     low, high = each.interval or (float("nan"), float("nan"))
     return {
         "name": each.name,
@@ -61,6 +95,7 @@ def score_row(each: ColumnScores, topic: str = "", source: str = "") -> dict[str
         "source": source,
         "n": each.n,
         "missing": each.missing,
+        "primary_brier_on_same_questions": beside,
         **each.means,
         "brier_low": low,
         "brier_high": high,
@@ -70,4 +105,5 @@ def score_row(each: ColumnScores, topic: str = "", source: str = "") -> dict[str
         "calibration_index_by_chance": each.by_chance,
         "ece": each.ece,
         "clipped": each.clipped,
+        **{f"murphy_{name}": getattr(each.murphy, name) for name in MURPHY},
     }

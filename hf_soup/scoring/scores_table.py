@@ -16,6 +16,7 @@ from hf_soup.scoring.calibration_index import (
     calibration_index_by_chance,
     expected_calibration_error,
 )
+from hf_soup.scoring.crowd_blend import interim_notes
 from hf_soup.scoring.murphy import Murphy, murphy
 from hf_soup.scoring.scores import (
     LOG_CLIP,
@@ -232,10 +233,7 @@ def _warnings(table: ForecastTable, scored: Sequence[ColumnScores], clip: float)
         warnings.append(
             f"{groups} group{'s' if groups != 1 else ''} of resolved questions: below {FEW_GROUPS} intervals are rough."
         )
-    if table.n_open:
-        warnings.append(
-            f"{table.n_open} question{'s are' if table.n_open != 1 else ' is'} open: those that resolve early are over-represented, so these scores can change."
-        )
+    warnings += interim_notes(table)
     if annulled := int(table.annulled.sum()):
         warnings.append(f"{annulled} annulled question{'s are' if annulled != 1 else ' is'} left out.")
     if any(each.missing for each in scored):

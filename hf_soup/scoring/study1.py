@@ -6,7 +6,7 @@ questions for both. The numbers that the paper printed come out of its summary s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from hf_soup.scoring.biases.heaping import Heaping, heaping
 from hf_soup.scoring.bootstrap import bootstrap_means
 from hf_soup.scoring.calibration_index import ReliabilityBin, reliability_bins
 from hf_soup.scoring.comparison import Column, Comparison, compare, compare_pairs, compare_with_constant
+from hf_soup.scoring.comparison_family import Family, family_of
 from hf_soup.scoring.comparison_tests import TTest, clustered_mean, t_test, unpaired_error
 from hf_soup.scoring.crowd_blend import refuse_late_crowd
 from hf_soup.scoring.detectable import smallest_detectable
@@ -29,7 +30,6 @@ THIRD_HYPOTHESIS = (
     "The wording of the paper's third preregistered hypothesis is not known; of it only the adjusted p of .006 is (.002 before). "
     "It is not tested here, and the adjustment is over the first two."
 )
-_LEAST = 3  # questions, for a pooled variance that is one
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ class Acquiescence:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A member: its scores, how many of the possible forecasts it gave, and against the aggregate where both answered."""
+    """A member: its scores, how many of the possible forecasts it gave, and against the aggregate where both answered.
+
+    The comparison's p is adjusted over those of all members.
+    """
 
     scores: ColumnScores
     forecasts: int
@@ -86,9 +89,11 @@ class TopicRow:
 class Study1:
     """The protocol's result. What needs a human crowd is None without one; what needs two questions, with fewer.
 
-    `hypotheses` and `adjusted`: the paper's tests and their Benjamini–Hochberg adjustment. `against_humans`: paired, on the same
-    questions, with TOST where a bound was stated. `papers_equivalence`: bounds ±0.5 × pooled SD, unpaired. `worse_models`: how
-    many members have a worse Brier score than the aggregate on the questions that both answered.
+    `hypotheses` and `adjusted`: the paper's tests and their Benjamini–Hochberg adjustment. `against_half` is the test of H1, with its
+    adjusted p. `against_humans`: paired, on the same questions, with TOST where a bound was stated; its p is adjusted as if it stood
+    in the place of H2. `papers_equivalence`: bounds ±0.5 × pooled SD, unpaired, p times the number of looks. `of_models`: how the
+    members' p were adjusted. `worse_models`: how many members have a worse Brier score than the aggregate on the questions that
+    both answered.
     """
 
     aggregate: str
@@ -101,6 +106,7 @@ class Study1:
     acquiescence: Acquiescence
     heaping: Heaping
     models: tuple[ModelRow, ...]
+    of_models: Adjusted
     worse_models: int
     topics: tuple[TopicRow, ...]
     reliability: tuple[ReliabilityBin, ...]
@@ -134,22 +140,26 @@ def study1(
         against_humans = compare(models, humans, table.outcomes, table.groups, bound=bound)
         if hypotheses[-1].test is not None:
             papers_equivalence = papers_tost(of_models, of_humans)
-    rows = _model_rows(table, models, scores)
+            alone = benjamini_hochberg(["TOST"], [papers_equivalence.decisive_p], looks=looks)
+            papers_equivalence = replace(papers_equivalence, adjusted_p=alone.adjusted[0] if looks > 1 else None)
+    adjusted = benjamini_hochberg(
+        [each.name for each in hypotheses], [each.test.p if each.test else None for each in hypotheses], looks=looks
+    )
+    if against_humans is not None:
+        against_humans = family_of([against_half, against_humans], looks=looks).comparisons[1]
+    rows, of_each = _model_rows(table, models, scores, looks)
     return Study1(
         aggregate=models.name,
         scores=scores,
         hypotheses=tuple(hypotheses),
-        adjusted=benjamini_hochberg(
-            [each.name for each in hypotheses],
-            [each.test.p if each.test else None for each in hypotheses],
-            looks=looks,
-        ),
-        against_half=against_half,
+        adjusted=adjusted,
+        against_half=replace(against_half, adjusted_p=adjusted.adjusted[0]),
         against_humans=against_humans,
         papers_equivalence=papers_equivalence,
         acquiescence=acquiescence(table),
         heaping=heaping(table.values),
         models=rows,
+        of_models=of_each.adjusted,
         worse_models=sum(row.against_aggregate.difference > 0 for row in rows),
         topics=tuple(TopicRow(topic, columns[0]) for topic, columns in scores.by_topic.items()),
         reliability=reliability_bins(models.values, table.outcomes),
@@ -194,7 +204,7 @@ def _first_hypothesis(against_half: Comparison) -> Hypothesis:
 def _second_hypothesis(models: np.ndarray, humans: np.ndarray) -> Hypothesis:
     n = min(int((~np.isnan(each)).sum()) for each in (models, humans))
     wording = "the crowd of models has another Brier score than the human crowd (unpaired t, as in the paper)"
-    if n >= _LEAST:
+    if n > 1:
         difference, error, df = unpaired_error(models, humans)
         if error > 0:
             return Hypothesis(
@@ -203,15 +213,18 @@ def _second_hypothesis(models: np.ndarray, humans: np.ndarray) -> Hypothesis:
     return Hypothesis("H2", f"{wording}; not tested", float("nan"), n, None, None)
 
 
-def _model_rows(table: ForecastTable, models: Column, scores: ScoreTable) -> tuple[ModelRow, ...]:
+def _model_rows(
+    table: ForecastTable, models: Column, scores: ScoreTable, looks: int
+) -> tuple[tuple[ModelRow, ...], Family]:
     means = table.member_means()
     pairs = [(Column(name, means[:, number]), models) for number, name in enumerate(table.members)]
-    compared = compare_pairs(pairs, table.outcomes, table.groups)
+    family = family_of(compare_pairs(pairs, table.outcomes, table.groups), looks=looks)
     given = (~np.isnan(table.values)).sum(axis=(0, 2))
-    return tuple(
+    rows = tuple(
         ModelRow(scores.column(name), int(count), comparison)
-        for name, count, comparison in zip(table.members, given, compared, strict=True)
+        for name, count, comparison in zip(table.members, given, family.comparisons, strict=True)
     )
+    return rows, family
 
 
 def _scores_of(column: Column, outcomes: np.ndarray) -> np.ndarray:

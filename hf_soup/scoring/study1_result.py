@@ -9,16 +9,26 @@ import numpy as np
 
 from hf_soup.scoring.aggregators import aggregator_named
 from hf_soup.scoring.comparison import Column
-from hf_soup.scoring.comparison_sentence import comparison_sentence, equivalence_sentence, number, p_value, signed
+from hf_soup.scoring.comparison_sentence import (
+    WILCOXON,
+    comparison_sentence,
+    equivalence_sentence,
+    number,
+    p_cell,
+    p_value,
+    signed,
+    t_value,
+)
 from hf_soup.scoring.documents import document
-from hf_soup.scoring.study1 import Acquiescence, Hypothesis, Study1, study1
+from hf_soup.scoring.shown_numbers import points
+from hf_soup.scoring.study1 import Acquiescence, Hypothesis, ModelRow, Study1, study1
 from hf_soup.scoring.table import ForecastTable
 from hf_soup.text_table import text_table
 
 PAPERS_AGGREGATOR = "median"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study1Result:
     """`description`: how the crowd of models was made."""
 
@@ -34,25 +44,18 @@ class Study1Result:
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row for each model, against the aggregate on the questions that both answered."""
-        return [
-            {
-                "model": each.scores.name,
-                "forecasts": each.forecasts,
-                "n": each.scores.n,
-                "missing": each.scores.missing,
-                "brier": each.scores.brier,
-                "sd": each.scores.sd,
-                "calibration_index": each.scores.calibration_index,
-                "against_aggregate": each.against_aggregate.difference,
-            }
-            for each in self.study.models
-        ]
+        return [_row(each) for each in self.study.models]
 
     def to_json(self) -> dict[str, Any]:
         return {**document(self.study), "description": self.description, "warnings": list(self.warnings)}
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        half = self.study.against_half
+        brier = f"Brier {number(half.first_mean)} (n = {half.n})" if half.n else "nothing resolved"
+        return f"<Study1Result (models: {len(self.study.models)}): {self.study.aggregate}, {brier}; print it for the tables>"
 
     def table(self) -> str:
         """Returns hypotheses, comparisons, biases, models and topics, and what the paper leaves open."""
@@ -62,15 +65,22 @@ class Study1Result:
             "\n".join(
                 [
                     *map(_hypothesis, s.hypotheses, s.adjusted.adjusted),
-                    s.adjusted.sentence(),
+                    s.adjusted.sentence("hypothesis test"),
                 ]
             ),
             comparison_sentence(s.against_half),
         ]
         if s.against_humans is not None:
-            parts.append(comparison_sentence(s.against_humans))
+            parts.append(
+                f"{comparison_sentence(s.against_humans)} (Adjusted as if it stood in the place of H2, which is not paired.)"
+            )
+        parts += [f"{self._symmetry()}\n{WILCOXON}"] if self._symmetry() else []
         if s.papers_equivalence is not None:
-            parts.append(f"As in the paper, unpaired: {equivalence_sentence(s.papers_equivalence)}")
+            h2 = s.hypotheses[1]
+            parts.append(
+                f"As in the paper, unpaired, n = {h2.n}: {equivalence_sentence(s.papers_equivalence)} The smallest difference that it "
+                f"finds with 80 % power is {number(h2.detectable)}."
+            )
         parts += [_acquiescence(s.acquiescence), self._heaping(), self._models()]
         if s.topics:
             body = [[each.topic or "(no topic)", str(each.scores.n), _shown(each.scores.brier)] for each in s.topics]
@@ -85,8 +95,14 @@ class Study1Result:
             f"{h.multiples_of_5} multiples of 5, {h.multiples_of_10} of 10."
         )
 
+    def _symmetry(self) -> str:
+        pairs = [each for each in (self.study.against_half, self.study.against_humans) if each is not None]
+        found = [f"{each.name} p {p_value(each.symmetry.p)}, n = {each.symmetry.n}" for each in pairs if each.symmetry]
+        return f"Symmetry (Wilcoxon): {'; '.join(found)}." if found else ""
+
     def _models(self) -> str:
-        header = ["model", "forecasts", "n", "missing", "Brier", "SD", "cal. index", "minus aggregate", "p"]
+        header = ["model", "forecasts", "n", "missing", "Brier", "SD", "cal. index"]
+        header += ["minus aggregate", "on", "aggregate there", "p", "p (BH)", "detectable"]
         body = [
             [
                 each.scores.name,
@@ -97,13 +113,17 @@ class Study1Result:
                 _shown(each.scores.sd),
                 _shown(each.scores.calibration_index),
                 signed(each.against_aggregate.difference) if each.against_aggregate.n else "–",
-                p_value(each.against_aggregate.test.p).removeprefix("= ") if each.against_aggregate.test else "–",
+                str(each.against_aggregate.n),
+                _shown(each.against_aggregate.second_mean),
+                p_cell(each.against_aggregate.test.p if each.against_aggregate.test else None),
+                p_cell(each.against_aggregate.adjusted_p),
+                "–" if each.against_aggregate.detectable is None else number(each.against_aggregate.detectable),
             ]
             for each in self.study.models
         ]
         worse = (
-            f"{self.study.worse_models} of {len(body)} models have a worse Brier score than the aggregate on the same questions "
-            "(p not adjusted)."
+            f"{self.study.worse_models} of {len(body)} models have a worse Brier score than the aggregate on the same questions. "
+            f"{self.study.of_models.sentence('model')}"
         )
         return f"{text_table([header, *body])}\n{worse}"
 
@@ -132,12 +152,35 @@ def study1_result(
     return Study1Result(study, aggregate.description)
 
 
+def _row(each: ModelRow) -> dict[str, Any]:
+    compared = each.against_aggregate
+    low, high = compared.interval or (float("nan"), float("nan"))
+    return {
+        "model": each.scores.name,
+        "forecasts": each.forecasts,
+        "n": each.scores.n,
+        "missing": each.scores.missing,
+        "brier": each.scores.brier,
+        "sd": each.scores.sd,
+        "calibration_index": each.scores.calibration_index,
+        "against_aggregate": compared.difference,
+        "against_aggregate_n": compared.n,
+        "aggregate_brier": compared.second_mean,
+        "low": low,
+        "high": high,
+        "p": compared.test.p if compared.test else None,
+        "adjusted_p": compared.adjusted_p,
+        "detectable": compared.detectable,
+        "symmetry_wilcoxon_p": compared.symmetry.p if compared.symmetry else None,
+    }
+
+
 def _hypothesis(each: Hypothesis, adjusted: float | None) -> str:
     if each.test is None or adjusted is None:
         return f"{each.name}: {each.wording.removesuffix('; not tested')}: not tested, n = {each.n}."
     return (
         f"{each.name}: {each.wording}: difference {signed(each.difference)}, n = {each.n}, t({each.test.df:g}) = "
-        f"{each.test.t:.2f}, p {p_value(each.test.p)}, adjusted p {p_value(adjusted)}; smallest detectable difference "
+        f"{t_value(each.test.t)}, p {p_value(each.test.p)}, adjusted p {p_value(adjusted)}; smallest detectable difference "
         f"{number(each.detectable)}."
     )
 
@@ -148,13 +191,13 @@ def _acquiescence(a: Acquiescence) -> str:
     words = f"Acquiescence: mean forecast {100 * a.mean:.1f} % over {a.forecasts} forecasts of {a.groups} questions or groups"
     if a.test is not None and a.detectable is not None:
         words += (
-            f", against 50 %: t({a.test.df:g}) = {a.test.t:.2f}, p {p_value(a.test.p)}, clustered by question (smallest detectable "
+            f", against 50 %: t({a.test.df:g}) = {t_value(a.test.t)}, p {p_value(a.test.p)}, clustered by question (smallest detectable "
             f"{100 * a.detectable:.1f} points)"
         )
-    words += f"; {100 * a.base_rate:.1f} % ended yes, excess {100 * a.excess:+.1f} points"
+    words += f"; {100 * a.base_rate:.1f} % ended yes, excess {points(a.excess)} points"
     if a.excess_interval is not None:
         low, high = a.excess_interval
-        words += f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+        words += f" (95 % interval {points(low)} to {points(high)})"
     return f"{words}."
 
 

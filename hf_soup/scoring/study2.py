@@ -7,15 +7,17 @@ the human median: so that average is the comparison, beside a weighted one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from hf_soup.errors import InputError
 from hf_soup.scoring.bootstrap import bootstrap_means
 from hf_soup.scoring.comparison import Column, Comparison, compare_pairs
+from hf_soup.scoring.comparison_family import Family, family_of
 from hf_soup.scoring.comparison_tests import TTest, clustered_mean, t_test
-from hf_soup.scoring.crowd_blend import CROWD_WEIGHT
+from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, interim_note
 from hf_soup.scoring.detectable import smallest_detectable
 from hf_soup.scoring.equivalence import refuse_bound
 from hf_soup.scoring.log_odds import CLIP, from_log_odds, log_odds
@@ -24,12 +26,17 @@ from hf_soup.scoring.study2_data import TwoTurns
 from hf_soup.scoring.table import mean_of_samples
 
 MEDIAN = "median of members"
+_PRIMARY = ("accuracy", "against_plain")
+_COMPARISONS = (*_PRIMARY, "against_weighted", "against_crowd")
 _SAME = 1e-9  # a forecast that already was the crowd's cannot move towards it
 
 
 @dataclass(frozen=True)
 class Change:
-    """A paired change of something that is no score: `after` − `before` over `n` questions, clustered by group."""
+    """A paired change of something that is no score: `after` − `before` over `n` questions, clustered by group.
+
+    `adjusted_p`: over all changes of the study that are no scores.
+    """
 
     before: float
     after: float
@@ -38,6 +45,7 @@ class Change:
     test: TTest | None
     detectable: float | None
     n: int
+    adjusted_p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,15 +89,22 @@ class MemberUpdate:
 
 @dataclass(frozen=True)
 class Study2:
-    """`adjusted`: Benjamini–Hochberg over the members' changes in accuracy and comparisons with the plain average.
+    """`primary`: the members' changes in accuracy and comparisons with the plain average, adjusted together. `secondary`: all other
+    comparisons of scores, which are the members' with the weighted average and the crowd, and those of the median of the members,
+    adjusted together. `changes`: how the p of widths and distances were adjusted. All are the comparisons of `members` and `median`.
 
-    The median of the members is shown beside them and is not in that family. `weighted`: the weighted average in words.
+    `weighted`: the weighted average in words. `resolved`, `open`, `annulled`: questions with both answers of some member and a crowd.
     """
 
     members: tuple[MemberUpdate, ...]
     median: MemberUpdate | None
-    adjusted: Adjusted
+    primary: Family
+    secondary: Family
+    changes: Adjusted
     weighted: str
+    resolved: int
+    open: int
+    annulled: int
     notes: tuple[str, ...]
 
 
@@ -146,16 +161,39 @@ def study2(
             [of["first_low"], of["second_low"]],
             [of["first_high"], of["second_high"]],
         )
-    primary = [each for member in members for each in (member.accuracy, member.against_plain)]
+    updates = [*members, *([median] if median else [])]
+    firsts = [(m, name) for m in range(len(members)) for name in _PRIMARY]
+    others = [(m, name) for m in range(len(updates)) for name in _COMPARISONS if (m, name) not in firsts]
+    primary = family_of([getattr(updates[m], name) for m, name in firsts], looks=looks)
+    secondary = family_of([getattr(updates[m], name) for m, name in others], looks=looks)
+    for (m, name), judged in zip([*firsts, *others], [*primary.comparisons, *secondary.comparisons], strict=True):
+        change: dict[str, Any] = {name: judged}
+        updates[m] = replace(updates[m], **change)
+    updates, changes = _with_adjusted_changes(updates, looks)
+    some = used.any(axis=(1, 2))
     return Study2(
-        members=members,
-        median=median,
-        adjusted=benjamini_hochberg(
-            [each.name for each in primary], [each.test.p if each.test else None for each in primary], looks=looks
-        ),
+        members=tuple(updates[: len(members)]),
+        median=updates[len(members)] if median else None,
+        primary=primary,
+        secondary=secondary,
+        changes=changes,
+        resolved=int((some & ~np.isnan(turns.outcomes)).sum()),
+        open=int((some & turns.open).sum()),
+        annulled=int((some & np.isnan(turns.outcomes) & turns.is_annulled).sum()),
         weighted=f"log odds, crowd {crowd_weight:g}, machine {1 - crowd_weight:g}, clipped to {clip:g}–{1 - clip:g}",
         notes=_notes(turns, used),
     )
+
+
+def _with_adjusted_changes(updates: list[MemberUpdate], looks: int) -> tuple[list[MemberUpdate], Adjusted]:
+    """Widths and distances of all, adjusted together."""
+    changes = [change for each in updates for change in (each.width, each.movement.distance)]
+    names = [f"{each.name}, {what}" for each in updates for what in ("width", "distance")]
+    adjusted = benjamini_hochberg(names, [each.test.p if each.test else None for each in changes], looks=looks)
+    judged = iter([replace(each, adjusted_p=p) for each, p in zip(changes, adjusted.adjusted, strict=True)])
+    return [
+        replace(each, width=next(judged), movement=replace(each.movement, distance=next(judged))) for each in updates
+    ], adjusted
 
 
 def _update(
@@ -247,5 +285,16 @@ def _notes(turns: TwoTurns, used: np.ndarray) -> tuple[str, ...]:
     ]
     answered = ~np.isnan(turns.first_low) | ~np.isnan(turns.first_high) | ~np.isnan(turns.second_low)
     if left_out := int((answered & ~used).sum()):
-        notes.append(f"{left_out} samples have one of the two answers only, or no crowd to show, and are left out.")
-    return tuple(notes)
+        have = "sample has" if left_out == 1 else "samples have"
+        verb = "is" if left_out == 1 else "are"
+        notes.append(f"{left_out} {have} one of the two answers only, or no crowd to show, and {verb} left out.")
+    some = used.any(axis=(1, 2))
+    n_open, annulled = (
+        int((some & each).sum()) for each in (turns.open, np.isnan(turns.outcomes) & turns.is_annulled)
+    )
+    if n_open or annulled:
+        notes.append(
+            f"Brier scores are of the {int((some & ~np.isnan(turns.outcomes)).sum())} resolved questions. Widths and movement need no "
+            f"outcome, and are of all {int(some.sum())} with both answers and a crowd: {n_open} of them open, {annulled} annulled."
+        )
+    return (*notes, *interim_note(n_open, int(some.sum())))

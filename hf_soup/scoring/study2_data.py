@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_soup.errors import InputError
+from hf_soup.scoring.table import numbered_by_id
 
 _INTERVALS = ("first_low", "first_high", "second_low", "second_high")
 
@@ -17,7 +18,8 @@ class TwoTurns:
     """Q questions, M members, S samples. `first_low` … `second_high`: float64 [Q, M, S], the ends of both intervals, NaN for none.
 
     A sample is one conversation: its first and second answer stand at the same place. `outcomes`: float64 [Q], 1, 0, NaN.
-    `groups`: int64 [Q]. `crowd`: float64 [Q], the human median that was shown. Raises InputError where shapes do not fit, an end
+    `groups`: int64 [Q], renumbered by `numbered_by_id`. `crowd`: float64 [Q], the human median that was shown. `annulled`:
+    bool [Q], None for not known. Raises InputError where shapes do not fit, an end
     is no probability, or an interval ends below its beginning.
     """
 
@@ -30,10 +32,12 @@ class TwoTurns:
     outcomes: np.ndarray
     groups: np.ndarray
     crowd: np.ndarray
+    annulled: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if problems := self._wrong_shapes() or [*self._wrong_values()]:
             raise InputError(problems)
+        object.__setattr__(self, "groups", numbered_by_id(self.groups, self.questions))
 
     @classmethod
     def of(
@@ -46,6 +50,7 @@ class TwoTurns:
         members: Sequence[str],
         questions: Sequence[str] | None = None,
         groups: np.ndarray | None = None,
+        annulled: np.ndarray | None = None,
     ) -> TwoTurns:
         """Returns the data from (low, high) of both turns, [Q, M] or [Q, M, S]; without `groups` every question is its own."""
         arrays = [np.asarray(each, dtype=np.float64) for each in (*first, *second)]
@@ -63,7 +68,18 @@ class TwoTurns:
             outcomes,
             np.arange(len(outcomes)) if groups is None else np.asarray(groups),
             np.asarray(crowd, dtype=np.float64),
+            None if annulled is None else np.asarray(annulled, dtype=bool),
         )
+
+    @property
+    def open(self) -> np.ndarray:
+        """bool [Q]: no outcome, and may still get one."""
+        return np.isnan(self.outcomes) & ~self.is_annulled
+
+    @property
+    def is_annulled(self) -> np.ndarray:
+        """bool [Q]."""
+        return np.zeros(len(self.questions), dtype=bool) if self.annulled is None else self.annulled
 
     def complete(self) -> np.ndarray:
         """Returns bool [Q, M, S]: the samples with both answers whole."""
@@ -84,8 +100,8 @@ class TwoTurns:
         ]
         problems += [
             f"{name}: has shape {list(getattr(self, name).shape)}, there are {len(self.questions)} questions."
-            for name in ("outcomes", "groups", "crowd")
-            if getattr(self, name).shape != (len(self.questions),)
+            for name in ("outcomes", "groups", "crowd", "annulled")
+            if getattr(self, name) is not None and getattr(self, name).shape != (len(self.questions),)
         ]
         return problems
 

@@ -7,39 +7,46 @@ from typing import Any
 
 import numpy as np
 
-from hf_soup.scoring.comparison_sentence import comparison_sentence, number, p_value, signed
+from hf_soup.scoring.comparison import Comparison
+from hf_soup.scoring.comparison_sentence import comparison_sentence, number, p_value, signed, t_value
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT
 from hf_soup.scoring.documents import document
-from hf_soup.scoring.study2 import Change, MemberUpdate, Study2, study2
+from hf_soup.scoring.shown_numbers import decimal, percent, points
+from hf_soup.scoring.study2 import MEDIAN, Change, MemberUpdate, Study2, study2
 from hf_soup.scoring.study2_data import TwoTurns
 from hf_soup.text_table import text_table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study2Result:
     study: Study2
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """For beside the text, each once; the protocol's own notes are in it."""
-        found = [
-            warning for each in self._all for pair in (each.accuracy, each.against_plain) for warning in pair.warnings
-        ]
-        return tuple(dict.fromkeys(found))
+        about: dict[str, list[str]] = {}
+        for each in self._all:
+            for warning in dict.fromkeys([*each.accuracy.warnings, *each.against_plain.warnings]):
+                about.setdefault(warning, []).append(each.name)
+        return tuple(f"{', '.join(names)}: {warning}" for warning, names in about.items())
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row for each member, and for the median of them; scores are Brier's, widths and distances are fractions."""
-        return [_row(each, adjusted) for each, (adjusted, _) in self._adjusted()]
+        return list(map(_row, self._all))
 
     def to_json(self) -> dict[str, Any]:
         return {
             **document(self.study),
-            "sentences": {each.name: self._sentences(each, p) for each, p in self._adjusted()},
+            "sentences": {each.name: _sentences(each) for each in self._all},
+            "adjustment": self._adjustment(),
             "warnings": list(self.warnings),
         }
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        return f"<Study2Result (members: {len(self.study.members)}, resolved questions: {self.study.resolved}); print it for the tables>"
 
     def table(self) -> str:
         """Returns scores, widths and movement of every member, and each comparison in words."""
@@ -48,8 +55,14 @@ class Study2Result:
             f"Study 2. Machine: {names}. Human: the crowd's forecast that was shown. A forecast is the middle of its interval.",
             text_table([_SCORES, *map(_scores, self._all)]),
             text_table([_MOVES, *map(_moves, self._all)]),
-            f"Weighted average: {self.study.weighted}.\n{self.study.adjusted.sentence()}",
-            *("\n".join(self._sentences(each, p)) for each, p in self._adjusted()),
+            "\n".join(
+                [
+                    f"{self.study.resolved} questions resolved, {self.study.open} open, {self.study.annulled} annulled.",
+                    f"Weighted average: {self.study.weighted}.",
+                    *self._adjustment(),
+                ]
+            ),
+            *("\n".join(_sentences(each)) for each in self._all),
         ]
         return "\n\n".join([*parts, "\n".join(self.study.notes)])
 
@@ -57,22 +70,13 @@ class Study2Result:
     def _all(self) -> tuple[MemberUpdate, ...]:
         return (*self.study.members, *([self.study.median] if self.study.median else []))
 
-    def _adjusted(self) -> list[tuple[MemberUpdate, tuple[float | None, float | None]]]:
-        """Each with its adjusted p: of the change in accuracy, and against the plain average. The median is in no family of tests."""
-        p = self.study.adjusted.adjusted
-        found: list[tuple[float | None, float | None]] = list(zip(p[::2], p[1::2], strict=True))
-        found += [(None, None)] * (len(self._all) - len(found))
-        return list(zip(self._all, found, strict=True))
-
-    def _sentences(self, each: MemberUpdate, adjusted: tuple[float | None, float | None]) -> list[str]:
+    def _adjustment(self) -> list[str]:
+        s = self.study
+        others = "weighted average, crowd" + (f", everything of the {MEDIAN}" if s.median else "")
         return [
-            _relative(each),
-            comparison_sentence(each.accuracy, adjusted[0]),
-            comparison_sentence(each.against_plain, adjusted[1]),
-            comparison_sentence(each.against_weighted),
-            comparison_sentence(each.against_crowd),
-            f"{each.name}, width of the interval: {_change(each.width)}",
-            _movement(each),
+            f"Members' change and plain average: {s.primary.sentences()}",
+            f"Beside them ({others}): {s.secondary.sentences('comparison')}",
+            f"Widths and distances: {s.changes.sentence('change')}",
         ]
 
 
@@ -81,6 +85,18 @@ def study2_result(
 ) -> Study2Result:
     """Returns Study 2 of these answers; see `study2`."""
     return Study2Result(study2(turns, crowd_weight=crowd_weight, bound=bound, looks=looks))
+
+
+def _sentences(each: MemberUpdate) -> list[str]:
+    return [
+        _relative(each),
+        comparison_sentence(each.accuracy),
+        comparison_sentence(each.against_plain),
+        comparison_sentence(each.against_weighted),
+        comparison_sentence(each.against_crowd),
+        f"{each.name}, width of the interval: {_change(each.width)}",
+        _movement(each),
+    ]
 
 
 _SCORES = ["Brier", "n", "first", "second", "change", "plain average", "weighted average", "crowd", "incomplete"]
@@ -105,13 +121,13 @@ def _moves(each: MemberUpdate) -> list[str]:
     return [
         each.name,
         str(each.width.n),
-        _points(each.width.before),
-        _points(each.width.after),
-        _percent(each.crowd_inside),
+        _width(each.width.before),
+        _width(each.width.after),
+        percent(each.crowd_inside),
         str(each.movement.towards),
         str(each.movement.away),
         str(each.movement.stayed),
-        _percent(each.movement.share_of_the_way),
+        percent(each.movement.share_of_the_way),
     ]
 
 
@@ -130,15 +146,13 @@ def _change(change: Change) -> str:
     """`12.0 points before, 6.0 after, change −6.0 (…)`; points are percentage points."""
     if not change.n:
         return "no answers."
-    words = (
-        f"{_points(change.before)} points before, {_points(change.after)} after, change {_signed(change.difference)}"
-    )
-    if change.test is None or change.interval is None or change.detectable is None:
+    words = f"{_width(change.before)} points before, {_width(change.after)} after, change {points(change.difference)}"
+    if change.test is None or change.interval is None or change.detectable is None or change.adjusted_p is None:
         return f"{words}, n = {change.n}, too few groups or no variation for a test."
     low, high = change.interval
     return (
-        f"{words} (95 % interval {_signed(low)} to {_signed(high)}; paired t({change.test.df:g}) = {change.test.t:.2f}, p "
-        f"{p_value(change.test.p)}, n = {change.n}; smallest detectable change {_points(change.detectable)})."
+        f"{words} (95 % interval {points(low)} to {points(high)}; paired t({change.test.df:g}) = {t_value(change.test.t)}, p "
+        f"{p_value(change.test.p)}, adjusted p {p_value(change.adjusted_p)}, n = {change.n}; smallest detectable change {_width(change.detectable)})."
     )
 
 
@@ -147,25 +161,18 @@ def _movement(each: MemberUpdate) -> str:
     if not m.n:
         return f"{each.name}: no first forecast differed from the crowd's, so that none could move towards it."
     return (
-        f"{each.name} moved {_percent(m.share_of_the_way)} of the way to the crowd's: {m.towards} of {m.n} forecasts towards it, "
+        f"{each.name} moved {percent(m.share_of_the_way)} of the way to the crowd's: {m.towards} of {m.n} forecasts towards it, "
         f"{m.away} away, {m.stayed} stayed. Distance from it: {_change(m.distance)}"
     )
 
 
-def _points(value: float) -> str:
-    return "–" if np.isnan(value) else f"{100 * value:.1f}"
+def _width(value: float) -> str:
+    return decimal(100 * value, 1)
 
 
-def _signed(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")
-
-
-def _percent(value: float) -> str:
-    return "–" if np.isnan(value) else f"{100 * value:.0f} %"
-
-
-def _row(each: MemberUpdate, adjusted: float | None) -> dict[str, Any]:
+def _row(each: MemberUpdate) -> dict[str, Any]:
     low, high = each.accuracy.interval or (float("nan"), float("nan"))
+    symmetry = each.accuracy.symmetry
     return {
         "member": each.name,
         "n": each.accuracy.n,
@@ -176,12 +183,14 @@ def _row(each: MemberUpdate, adjusted: float | None) -> dict[str, Any]:
         "low": low,
         "high": high,
         "p": each.accuracy.test.p if each.accuracy.test else None,
-        "adjusted_p": adjusted,
+        "adjusted_p": each.accuracy.adjusted_p,
         "detectable": each.accuracy.detectable,
+        "symmetry_wilcoxon_p": symmetry.p if symmetry else None,
         "relative_change": each.relative_change,
-        "plain_average_brier": each.against_plain.second_mean,
-        "weighted_average_brier": each.against_weighted.second_mean,
-        "crowd_brier": each.against_crowd.second_mean,
+        **_against("plain_average", each.against_plain),
+        **_against("weighted_average", each.against_weighted),
+        **_against("crowd", each.against_crowd),
+        "n_width": each.width.n,
         "width_before": each.width.before,
         "width_after": each.width.after,
         "crowd_inside": each.crowd_inside,
@@ -191,4 +200,14 @@ def _row(each: MemberUpdate, adjusted: float | None) -> dict[str, Any]:
         "share_of_the_way": each.movement.share_of_the_way,
         "distance_before": each.movement.distance.before,
         "distance_after": each.movement.distance.after,
+    }
+
+
+def _against(what: str, compared: Comparison) -> dict[str, Any]:
+    """What the second forecast was compared with: its score, and the test of the difference."""
+    return {
+        f"{what}_brier": compared.second_mean,
+        f"{what}_p": compared.test.p if compared.test else None,
+        f"{what}_adjusted_p": compared.adjusted_p,
+        f"{what}_detectable": compared.detectable,
     }

@@ -15,7 +15,8 @@ class ForecastTable:
     """Q questions, M members, at most S samples of a member on a question. NaN is a missing forecast, and stays one.
 
     `values`: float64 [Q, M, S], probabilities in [0, 1]. `outcomes`: float64 [Q], 1, 0, NaN where there is none (open or
-    annulled). `groups`: int64 [Q], what stays together in resampling and cross-validation. `annulled`: bool [Q].
+    annulled). `groups`: int64 [Q], what stays together in resampling and cross-validation, renumbered by `numbered_by_id`.
+    `annulled`: bool [Q].
     `crowd`: float64 [Q], a human crowd's or a market's probability, NaN for none; `crowd_times`: float64 [Q].
     `times`: float64 [Q, M, S], when a forecast was made; `resolution_times`: float64 [Q]. `shown_crowd`: bool [Q, M, S], the
     forecast was made after the crowd's was shown. `negation_of`, `paraphrase_of`: the id of the question whose opposite, or whose
@@ -46,6 +47,7 @@ class ForecastTable:
                 object.__setattr__(self, name, (None,) * len(self.questions))
         if problems := [*_wrong_shapes(self), *_wrong_values(self)]:
             raise InputError(problems)
+        object.__setattr__(self, "groups", numbered_by_id(self.groups, self.questions))
 
     @classmethod
     def of(
@@ -116,6 +118,25 @@ class ForecastTable:
     def n_open(self) -> int:
         """Questions without an outcome that may still get one."""
         return int((np.isnan(self.outcomes) & ~self.annulled).sum())
+
+
+def numbered_by_id(groups: np.ndarray, questions: Sequence[str]) -> np.ndarray:
+    """Returns int64 [Q], the same groups with numbers from 0 in the order of the smallest id in each.
+
+    What is drawn or dealt by these numbers, such as resamples and folds, is the same for the same questions in another order.
+
+    >>> numbered_by_id(np.array([7, 3, 7]), ["b", "c", "a"]).tolist()
+    [0, 1, 0]
+    """
+    if not len(groups):
+        return np.asarray(groups, dtype=np.int64)
+    by_id = np.argsort(np.array(questions), kind="stable")
+    _, first, which = np.unique(np.asarray(groups)[by_id], return_index=True, return_inverse=True)
+    number = np.empty(len(first), dtype=np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    numbered = np.empty(len(groups), dtype=np.int64)
+    numbered[by_id] = number[which]
+    return numbered
 
 
 def mean_of_samples(values: np.ndarray) -> np.ndarray:

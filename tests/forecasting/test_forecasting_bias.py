@@ -62,6 +62,17 @@ def test_a_run_that_asked_for_no_is_not_turned_twice(runs: dict[str, Forecasts])
     assert [each.shift.value for each in report.paraphrases] == pytest.approx([0, 0, 0])
 
 
+def test_the_report_of_a_run_shows_acquiescence(runs: dict[str, Forecasts], tmp_path: Path) -> None:
+    report = runs["plain"].report(
+        tmp_path / "report.html", negated=runs["negated"], paraphrases=[runs["base_rate"].path]
+    )
+    assert report.findings.bias.acquiescence[0].lean.value == pytest.approx(0.1)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Acquiescence, from pairs of a question and its opposite" in page
+    assert "Other wordings of the same question" in page
+    assert str(report).splitlines()[-1] == str(tmp_path / "report.html")
+
+
 def test_what_a_run_cost_stands_beside_what_it_gained(runs: dict[str, Forecasts]) -> None:
     report = runs["plain"].bias()
     a, b = report.cost_per_brier_point.by_member

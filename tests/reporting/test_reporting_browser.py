@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from headless_browser import NAMES, Tab, browser_tab, find_browser
 from report_samples import TEXTS, table, write_run
 
 from hf_soup.forecasting import Forecasts
 from hf_soup.reporting import report
+from hf_soup.scoring.table import ForecastTable
 
 pytestmark = [
     pytest.mark.skipif(
@@ -70,8 +73,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = table(30, 12, 2, resolved=0)
     texts = {id: TEXTS[n % 4] * 3 + "x" * 200 for n, id in enumerate(made.questions)}
     report(made, questions_text=texts).save(folder / "open.html")
-    report(table(400, 12, 2), questions_text=texts).save(folder / "many.html")
+    many = with_topics_and_gaps(table(400, 12, 2))
+    opposite = replace(many, values=1 - many.values)
+    report(many, questions_text=texts, negated=opposite, paraphrases=[many]).save(folder / "many.html")
     return {name: folder / f"{name}.html" for name in ("run", "open", "many")}
+
+
+def with_topics_and_gaps(made: ForecastTable) -> ForecastTable:
+    """Twelve topics with long names, and a member that refuses every tenth question."""
+    values = made.values.copy()
+    values[::10, 3] = np.nan
+    topics = tuple(f"Economy, finance and central banks {n % 12}" for n in range(len(made.questions)))
+    return replace(made, values=values, topics=topics)
 
 
 @pytest.fixture(scope="module")

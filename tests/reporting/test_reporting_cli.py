@@ -53,7 +53,7 @@ def test_rows_and_a_file_of_questions_do_as_well(forecast_report, tmp_path):
     assert code == 0
     assert out.splitlines()[-1] == "page.html"
     assert "one question tells nothing" in out
-    assert "1 question is open" in err
+    assert "1 of 2 questions is still open" in err
     assert "Will it snow?" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
@@ -71,6 +71,24 @@ def test_markdown_and_plots_are_written_where_they_are_asked_for(forecast_report
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "](plots/reliability.png)" in text
     assert (tmp_path / "plots" / "reliability.png").is_file()
+
+
+def test_opposite_questions_come_from_a_file_of_their_own(forecast_report, tmp_path):
+    head = "question_id,model,probability"
+    (tmp_path / "asked.csv").write_text(f"{head},resolution\na,x,60,1\nb,x,20,0\n")
+    (tmp_path / "opposite.csv").write_text(f"{head}\na,x,50\nb,x,88\n")
+    (tmp_path / "words.csv").write_text(f"{head}\na,x,61\nb,x,22\n")
+    words = ("--unit", "percent", "--negated", "opposite.csv", "--paraphrase", "words.csv")
+    code, out, _ = forecast_report("asked.csv", *words, "--json")
+    assert code == 0
+    bias = json.loads(out)["bias"]
+    assert bias["acquiescence"][0]["lean"]["value"] == pytest.approx((0.10 + 0.08) / 2)
+    assert bias["paraphrases"][0]["shift"]["value"] == pytest.approx((0.01 + 0.02) / 2)
+    assert "Acquiescence, from pairs" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "elsewhere.csv").write_text(f"{head}\nz,x,50\n")
+    code, _, err = forecast_report("asked.csv", "--negated", "elsewhere.csv", "--unit", "percent")
+    assert code == 2
+    assert "none of its questions is one of the others" in err
 
 
 def test_json_is_one_document_with_every_result(forecast_report, wide):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -16,6 +15,7 @@ from report_samples import SERVER, table, write_csv, write_run
 from hf_soup.cli.main import main
 from hf_soup.errors import InputError
 from hf_soup.reporting import push_report, report
+from hf_soup.reporting.data_set_columns import data_set_columns
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -24,7 +24,15 @@ pytestmark = pytest.mark.hub
 pytest.importorskip("scoringrules")
 
 _NUMBER = itertools.count(1)
-COMMON = {"README.md", "aggregate.csv", "questions.jsonl", "report.html", "report.md", "scores.json"}
+FILES = {
+    "README.md",
+    "aggregate.jsonl",
+    "forecasts.jsonl",
+    "questions.jsonl",
+    "report.html",
+    "report.md",
+    "scores.json",
+}
 
 
 @pytest.fixture
@@ -75,15 +83,51 @@ def contents(api: HfApi, repo_id: str) -> dict[str, str]:
     return {name: Path(path).read_text(encoding="utf-8") for name, path in paths.items()}
 
 
-def test_a_run_becomes_a_data_set_in_one_commit_with_a_card(api, repo, run_folder, capsys):
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def check_that_every_table_loads(repo_id: str, found: dict[str, str], cache: Path) -> None:
+    """Loads them from the Hub as everybody does, with the datasets library: the rows are those of the files."""
+    datasets = pytest.importorskip("datasets")
+    for config in ("forecasts", "questions", "aggregate"):
+        loaded = datasets.load_dataset(repo_id, config, split="train", cache_dir=str(cache))
+        assert list(loaded) == [
+            {name: moment(value) if name.endswith(("time", "date")) else value for name, value in row.items()}
+            for row in lines(found[f"{config}.jsonl"])
+        ]
+
+
+def moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def check_that_scores_come_out_again(
+    found: dict[str, str], folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the two published files alone."""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("forecasts.jsonl", "questions.jsonl"):
+        (folder / name).write_text(found[name], encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["forecast", "score", "forecasts.jsonl", "--questions", "questions.jsonl", "--json"])
+    again, published = json.loads(capsys.readouterr().out), json.loads(found["scores.json"])
+    means = {each["name"]: each["means"] for each in published["columns"]}
+    assert {each["name"] for each in again["columns"]} <= means.keys()
+    for each in again["columns"]:
+        assert each["means"] == pytest.approx(means[each["name"]])
+
+
+def test_a_run_becomes_a_data_set_in_one_commit_with_a_card(api, repo, run_folder, tmp_path, capsys, monkeypatch):
     url = push(capsys, run_folder, "--push", repo, "--license", "cc-by-4.0")
 
     found = contents(api, repo)
     commits = api.list_repo_commits(repo, repo_type="dataset")
-    assert found.keys() == COMMON | {"forecasts.jsonl"}
+    assert found.keys() == FILES
     assert f"/datasets/{repo}/commit/{commits[0].commit_id}" in url
     assert len(commits) == 2  # the Hub's own, which makes the repository
-    rows = [json.loads(line) for line in found["forecasts.jsonl"].splitlines()]
+    rows = lines(found["forecasts.jsonl"])
     assert len(rows) == 240
     assert {row["reason"] for row in rows} == {None, "timeout", "it says: ask [address]"}
     assert found["report.html"] == (run_folder / "report.html").read_text(encoding="utf-8")
@@ -96,6 +140,9 @@ def test_a_run_becomes_a_data_set_in_one_commit_with_a_card(api, repo, run_folde
     assert front["configs"][0] == {"config_name": "forecasts", "data_files": "forecasts.jsonl", "default": True}
     assert "On 36 resolved questions" in card
     assert "hf-soup forecast report forecasts.jsonl --questions questions.jsonl" in card
+    assert f'load_dataset("{repo}", "forecasts", split="train")' in card
+    check_that_every_table_loads(repo, found, tmp_path / "cache")
+    check_that_scores_come_out_again(found, tmp_path / "again", capsys, monkeypatch)
 
 
 def test_no_server_path_or_key_is_published(api, repo, run_folder, capsys, monkeypatch):
@@ -119,18 +166,30 @@ def test_ready_made_forecasts_can_be_scored_again_from_what_was_published(api, r
 
     found = contents(api, repo)
     assert api.dataset_info(repo).private
-    assert found.keys() == COMMON | {"forecasts.csv"}
-    rows = list(csv.DictReader(io.StringIO(found["forecasts.csv"])))
+    assert found.keys() == FILES
+    rows = lines(found["forecasts.jsonl"])
     assert rows[0].keys() == {"question_id", "model", "sample", "probability"}
     assert len(rows) == 120
-    for name in ("forecasts.csv", "questions.jsonl"):
-        (tmp_path / name).write_text(found[name], encoding="utf-8")
-    with pytest.raises(SystemExit):
-        main(["forecast", "score", "forecasts.csv", "--questions", "questions.jsonl", "--json"])
-    again, published = json.loads(capsys.readouterr().out), json.loads(found["scores.json"])
-    published = {each["name"]: each["means"] for each in published["columns"]}
-    for each in again["columns"]:
-        assert each["means"] == pytest.approx(published[each["name"]])
+    check_that_every_table_loads(repo, found, tmp_path / "cache")
+    check_that_scores_come_out_again(found, tmp_path / "again", capsys, monkeypatch)
+
+
+def test_a_column_that_is_empty_for_many_megabytes_loads_too(tmp_path):
+    """A reader looks at the first ten megabytes; the only reason in this file stands behind them."""
+    datasets = pytest.importorskip("datasets")
+    rows = [{"id": f"q{n}", "text": "x" * 4000, "reason": None, "flags": [], "cost": 1} for n in range(3000)]
+    rows.append({"id": "last", "text": "", "reason": "refused", "flags": ["late"], "cost": 0.5})
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    front = {
+        "configs": [{"config_name": "rows", "data_files": "rows.jsonl"}],
+        "dataset_info": [{"config_name": "rows", "features": data_set_columns(content)}],
+    }
+    (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n")
+    found = datasets.load_dataset(str(tmp_path), "rows", split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(found) == 3001
+    assert found[3000] == rows[-1]
+    assert found[0]["reason"] is None
 
 
 def test_the_same_push_again_makes_no_commit(api, repo):
@@ -158,6 +217,9 @@ def test_what_must_not_leave_this_machine_stops_the_push(api, repo, monkeypatch,
     with pytest.raises(InputError, match=said) as caught:
         push_report(made, repo)
     assert not api.repo_exists(repo, repo_type="dataset")
+    for problem in caught.value.problems:
+        assert problem.startswith("report.html")
+        assert " of the data set would hold " in problem
     assert "hf_aaaa" not in str(caught.value)
     assert "sk-abc" not in str(caught.value)
 

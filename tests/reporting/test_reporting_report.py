@@ -189,10 +189,13 @@ def test_markdown_links_the_plots_that_were_asked_for(with_texts, tmp_path: Path
 
 
 def test_every_aggregate_members_crowd_and_blend_are_in_the_tables_with_intervals(with_texts):
-    scores, blend = grids(with_texts, "scores")[:2]
+    scores, others, blend = grids(with_texts, "scores")[:3]
     assert [row[0] for row in scores.rows[:4]] == ["mean", "median", "geometric odds", "crowd"]
     assert {row[0] for row in scores.rows[4:]} == {f"maker/model_{n}" for n in range(3)}
-    assert all(" to " in row[2] for row in (*scores.rows, *blend.rows))
+    assert [row[0] for row in others.rows] == [row[0] for row in scores.rows]
+    assert {scores.header[3], blend.header[2]} == {"95 % interval"}
+    assert all(" to " in row[3] for row in scores.rows)
+    assert all(" to " in row[2] for row in blend.rows)
     assert [row[0] for row in blend.rows] == ["blend with the crowd", "crowd alone", "models alone (mean)"]
 
 
@@ -239,8 +242,12 @@ def test_one_resolved_question_is_scored_and_not_tested():
     ids=["one question", "two questions", "one member", "constant", "one group", "annulled"],
 )
 def test_small_tables_make_a_page_too(made, recwarn):
-    text = report(made).markdown()
+    shown = report(made)
+    text = "\n".join([shown.markdown(), *(each.description for each in shown.page.pictures())])
     assert not re.search(r"\b(nan|None|unknown|inf)\b", text)
+    assert not re.search(r"(?<![\w.,])1 (questions|groups|forecasts|members|models|samples|tests)\b", text)
+    assert not re.search(r"[-−]0\.0(?!\d)|[-−]\.0000", text)
+    assert not re.search(r"(^|\. )(mean|always|columns|no question)\b", text, re.MULTILINE)
     assert [str(each.message) for each in recwarn if issubclass(each.category, RuntimeWarning)] == []
 
 
@@ -256,6 +263,112 @@ def test_of_many_questions_the_best_and_worst_are_shown_in_a_small_file():
     assert "40 of 5,000" in made.markdown()
 
 
+def with_refusals() -> ForecastTable:
+    """The second of three members knows no more than the others, and refuses the 20 questions on which they are worst."""
+    made = replace(table(80, 3, 1), topics=("Sport", "Politics") * 40)
+    worst = np.argsort((made.member_means().mean(axis=1) - made.outcomes) ** 2)[-20:]
+    values = made.values.copy()
+    values[worst, 1] = np.nan
+    return replace(made, values=values)
+
+
+def test_who_refuses_hard_questions_is_marked_and_stands_beside_the_aggregate_on_the_same_questions():
+    made = with_refusals()
+    shown = report(made)
+    scores = grids(shown, "scores")[0]
+    rows = {row[0]: dict(zip(scores.header, row, strict=True)) for row in scores.rows}
+    refuser = rows["maker/model_1 *"]
+    answered = ~np.isnan(made.member_means()[:, 1])
+    outcomes = made.outcomes[answered]
+    mean = np.nanmean(made.member_means(), axis=1)[answered]
+    assert float(refuser["mean, same questions"]) == pytest.approx(((mean - outcomes) ** 2).mean(), abs=1e-4)
+    assert float(refuser["Brier"]) == pytest.approx(
+        ((made.member_means()[answered, 1] - outcomes) ** 2).mean(), abs=1e-4
+    )
+    assert (refuser["n"], refuser["missing"]) == ("60", "20")
+    # By its own mean it would head everybody.
+    assert float(refuser["Brier"]) < min(float(row["Brier"]) for name, row in rows.items() if "*" not in name)
+    differences = [
+        float(row["Brier"]) - float(row["mean, same questions"]) for row in rows.values() if row["kind"] == "member"
+    ]
+    assert differences == sorted(differences)
+    assert "1 model that left questions out is marked with" in shown.markdown()
+    brier = next(each for each in shown.page.pictures() if each.name == "brier")
+    assert "maker/model_1" in brier.description
+    assert " on 60 questions alone" in brier.description
+    assert "maker/model_1 (n 60)" in shown.html()
+
+
+def test_the_second_table_has_the_other_scores_and_the_parts_of_the_brier_score():
+    made = table(80, 3, 1)
+    p, y = made.member_means()[:, 0], made.outcomes
+    row = next(
+        dict(zip(grid.header, row, strict=True))
+        for grid in grids(report(made), "scores")[1:2]
+        for row in grid.rows
+        if row[0] == "maker/model_0"
+    )
+    happened = np.where(y == 1, p, 1 - p)
+    assert float(row["spherical"]) == pytest.approx((happened / np.hypot(p, 1 - p)).mean(), abs=1e-4)
+    clipped = np.clip(happened, 0.001, 0.999)
+    assert float(row["Metaculus"]) == pytest.approx((100 * (1 + np.log2(clipped))).mean(), abs=0.05)
+    parts = [
+        float(row[name].replace("−", "-")) for name in ("reliability", "resolution", "uncertainty", "within bins")
+    ]
+    assert parts[0] - parts[1] + parts[2] + parts[3] == pytest.approx(((p - y) ** 2).mean(), abs=3e-4)
+    assert parts[2] == pytest.approx(y.mean() * (1 - y.mean()), abs=1e-4)
+
+
+def test_members_are_scored_by_topic_with_the_number_of_questions_where_it_is_smaller():
+    made = with_refusals()
+    overall, of_members = grids(report(made), "scores")[3:5]
+    assert (overall.header[0], [row[0] for row in overall.rows]) == ("topic", ["Politics", "Sport"])
+    means = made.member_means()
+    for column, topic in enumerate(of_members.header[1:], 1):
+        here = np.array([each == topic for each in made.topics])
+        rows = {row[0]: row[column] for row in of_members.rows}
+        assert rows["questions"] == "40"
+        for number in range(3):
+            scores = (means[here, number] - made.outcomes[here]) ** 2
+            shown, _, n = rows[f"maker/model_{number}"].partition(" ")
+            assert float(shown) == pytest.approx(np.nanmean(scores), abs=1e-4)
+            count = int((~np.isnan(scores)).sum())
+            assert n == ("" if count == 40 else f"({count})")
+
+
+def test_of_many_topics_the_members_table_shows_the_largest_and_says_so():
+    topics = [f"topic {n % 12}" for n in range(117)] + ["topic 11"] * 3
+    made = report(replace(table(120, 2, 1, crowd=False), topics=tuple(topics)))
+    overall, of_members = grids(made, "scores")[2:4]
+    assert len(overall.rows) == 12
+    assert len(of_members.header) == 1 + 8
+    assert of_members.header[1] == "topic 11"
+    assert "Of 12 topics those 8 with most questions are shown" in made.markdown()
+
+
+def test_opposite_questions_and_other_wordings_are_in_the_section_on_biases():
+    made = table(60, 2, 1, crowd=False)
+    opposite = ForecastTable.of(np.clip(1 - made.values + 0.06, 0, 1), questions=made.questions, members=made.members)
+    shown = report(made, negated=opposite, paraphrases=[made])
+    captions = [each.caption for each in grids(shown, "biases")]
+    lean = next(each for each in grids(shown, "biases") if each.caption.startswith("Acquiescence"))
+    assert any(each.startswith("Other wordings") for each in captions)
+    expected = 100 * (np.clip(1 - made.values + 0.06, 0, 1) + made.values - 1).mean(axis=(0, 2))
+    assert [float(row[1]) for row in lean.rows[:2]] == pytest.approx(expected.tolist(), abs=0.06)
+    assert shown.findings.reworded_elsewhere
+    assert not any("is not checked" in note for note in shown.findings.bias.notes)
+
+
+def test_printed_and_in_a_notebook_a_report_is_short_and_says_where_it_is(tmp_path: Path):
+    made = report(table())
+    assert str(made) == f"{made.page.headline}\nnot saved: report.save('report.html')"
+    path = made.save(tmp_path / "report.html")
+    assert str(made).splitlines() == [made.page.headline, str(path)]
+    brier = f"{made.findings.primary.brier:.4f}".removeprefix("0")
+    assert repr(made) == f"<Report of 60 questions and 3 models: mean {brier} on 60 questions; {path}>"
+    assert "nothing resolved" in repr(report(table(5, resolved=0)))
+
+
 def test_missing_answers_are_counted_by_member():
     made = table(20, crowd=False)
     values = made.values.copy()
@@ -266,8 +379,9 @@ def test_missing_answers_are_counted_by_member():
 
 def test_open_questions_make_the_scores_interim():
     made = report(table(60, resolved=50))
-    assert any("10 questions are open" in each for each in made.page.cautions)
-    assert "10 questions are still open" in made.markdown()
+    assert any("10 of 60 questions are still open" in each for each in made.page.cautions)
+    assert made.markdown().count("resolve early are over-represented") == 1
+    assert "While 10 questions are open, the scores are interim" in made.markdown()
 
 
 def test_a_run_shows_reasons_costs_and_back_tests_first(of_run):

@@ -164,6 +164,49 @@ def test_rows_and_document_hold_every_number():
     assert "Cost by members × samples" in report.table()
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        ForecastTable.of([[0.2, 0.4]], [1]),
+        ForecastTable.of(np.linspace(0.1, 0.9, 30)[:, None], np.arange(30) % 2, groups=[0] * 30),
+    ],
+    ids=["one question", "one group"],
+)
+def test_where_nothing_can_be_tested_it_is_not_said_that_nothing_was_found(table):
+    text = bias_report(table).table()
+    assert text.startswith("Nothing could be tested")
+    assert "none found" not in text
+
+
+def test_a_slope_is_said_to_be_tested_against_one():
+    report = reported(too_sure=2.0)
+    text = report.table()
+    assert "confidence, a: slope, tested against 1: 0." in text
+    assert "p (against 1)" in text
+    assert "mean − base rate, tested against" not in reported(too_high=0.8).table()
+
+
+def test_counts_of_round_numbers_say_what_they_count():
+    """Nothing is 50 % to the last digit, one forecast is nearest to it."""
+    values = np.concatenate([[0.5012], np.linspace(0.03, 0.97, 99) + 0.0001])[:, None]
+    text = bias_report(ForecastTable.of(values)).table()
+    assert "to the last digit 0 of 100 forecasts are 50 %" in text
+    assert "takes each forecast to the nearest whole percentage" in text
+    assert "Where “–” stands for p" in text
+
+
+def test_the_table_says_why_the_curve_ends_early():
+    table, _, _ = tables(n=60)
+    values = table.values.copy()
+    values[:20, 2] = NAN
+    assert "It ends at 2 of 3 members" in bias_report(replace(table, values=values)).table()
+
+
+def test_in_a_notebook_the_report_is_one_short_line():
+    assert repr(reported(says_yes=0.04)).startswith("<BiasReport of a, b, c: ")
+    assert len(repr(reported())) < 150
+
+
 # Pairs
 
 
@@ -307,10 +350,24 @@ def test_the_command_reads_pairs_from_files_and_writes_table_and_document(foreca
         rows = list(csv.DictReader(file))
     leans = [float(row["value"]) for row in rows if (row["check"], row["name"]) == ("acquiescence", "a")]
     assert leans == pytest.approx([0.08])
+    # b has no forecast of q2 in all three files: every line says which it is about.
+    told = [json.loads(line)["message"] for line in err.splitlines() if "has no forecast of" in line]
+    assert [line.split(": b:")[0] for line in told[1:]] == [str(opposite), str(words), str(words)]
     code, out, _ = forecast(asked, *options, "--members", "a")
     assert code == 0
     assert "p + p_not − 1" in out
     assert "\nb " not in out
+
+
+def test_the_table_does_not_take_the_place_of_a_file_that_is_read(forecast, tmp_path):
+    asked = written(tmp_path / "asked.csv", ROWS)
+    opposite = written(tmp_path / "opposite.csv", OPPOSITE)
+    before = opposite.read_bytes()
+    for option in ("--negated", "--paraphrase"):
+        code, _, err = forecast(asked, "--unit", "percent", option, opposite, "-o", opposite)
+        assert code == 2
+        assert "is one of the files that are read" in err
+    assert opposite.read_bytes() == before
 
 
 def test_questions_in_a_file_of_their_own_say_what_is_reworded(forecast, tmp_path):
@@ -335,7 +392,7 @@ def test_questions_in_a_file_of_their_own_say_what_is_reworded(forecast, tmp_pat
     )
     code, out, _ = forecast(together, "--questions", questions)
     assert code == 0
-    assert "1 questions are rewordings" in out or "1 question is a rewording" in out
+    assert "1 question is a rewording" in out
 
 
 def test_real_forecasts_are_checked():

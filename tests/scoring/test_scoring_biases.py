@@ -195,6 +195,16 @@ def test_rare_round_numbers_have_no_test():
     row, _ = heaping_of(["a", "all"], values, np.arange(40))
     assert row.round_numbers[2].excess.test is None
     assert row.round_numbers[2].excess.detectable is None
+    assert row.round_numbers[2].excess.interval is None
+    # 30 are to be expected at 50 %, and none is there: resampling none gives none, so no interval would be true.
+    row, _ = heaping_of(["a", "all"], np.tile([0.45, 0.55], 300)[:, None, None], np.arange(600))
+    assert row.round_numbers[2].expected * 600 == pytest.approx(30)
+    assert (row.round_numbers[2].share, row.round_numbers[2].excess.interval) == (0, None)
+    assert row.round_numbers[2].excess.test is None
+    # Five of them have an interval again.
+    values = np.concatenate([np.full(5, 0.5), np.tile([0.45, 0.55], 300)])[:, None, None]
+    row, _ = heaping_of(["a", "all"], values, np.arange(605))
+    assert row.round_numbers[2].excess.interval is not None
 
 
 # Confidence
@@ -401,6 +411,21 @@ def test_questions_that_few_answer_are_left_out_of_all_points():
     outcomes[:3] = 1.0
     curve = learning_curve(values, outcomes, groups)
     assert (curve.members, curve.left_out) == (3, 3)
+    assert curve.why_it_ends() == "3 resolved questions are left out: fewer than 3 members answered."
+
+
+def test_the_curve_says_why_it_ends_before_the_last_member_and_sample():
+    values, outcomes, groups = crowd(n=60, members=3, samples=2, gaps=0.0)
+    whole = learning_curve(values, outcomes, groups)
+    assert (whole.members, whole.samples, whole.why_it_ends()) == (3, 2, "")
+    values[:15, 2] = NAN  # the third member refuses a quarter
+    values[:20, :, 1] = NAN  # and a third of the questions was asked once
+    curve = learning_curve(values, outcomes, groups)
+    assert (curve.members, curve.samples, curve.left_out) == (2, 1, 0)
+    assert curve.why_it_ends() == (
+        "It ends at 2 of 3 members: more did not answer enough of the resolved questions (90 %). It ends at 1 of 2 samples: more were "
+        "not given often enough (90 %)."
+    )
 
 
 # Costs

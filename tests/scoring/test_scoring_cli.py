@@ -122,7 +122,7 @@ def test_score_counts_what_it_leaves_out(forecast, wide):
     assert (columns["b"]["n"], columns["b"]["missing"]) == (2, 1)
     assert columns["a"]["clipped"] == 1
     assert {topic: by[0]["n"] for topic, by in found["by_topic"].items()} == {"Law": 2, "War": 1}
-    assert "1 question is open" in err
+    assert "1 of 5 questions is still open" in err
     assert "1 annulled question is left out" in err
 
 
@@ -158,7 +158,7 @@ def test_a_difference_that_adjustment_takes_away_is_not_called_better():
 
     assert pro["test"]["p"] < 0.05 < pro["adjusted_p"]
     assert pro["better"] is None
-    assert "together they do not decide it" in pro["sentence"]
+    assert "with all tests and looks counted it is not decided" in pro["sentence"]
     assert next(each for each in found if each["second"] == "always 50 %")["better"] == "mean"
 
 
@@ -223,7 +223,7 @@ def test_score_and_compare_show_crowd_models_and_blend_on_the_same_questions(for
     assert compared["tests"] == 4
     _, out, _ = forecast("compare", path, "--crowd-weight", "0.5")
     assert "crowd's weight 0.5; forecasts are kept between 0.01 and 0.99" in out
-    assert "are no primary ones: their p are not adjusted" in out
+    assert "adjusted by themselves: Benjamini–Hochberg over 2 comparisons, looked at once." in out
 
 
 def test_forecasts_that_were_shown_the_crowd_are_not_blended_and_open_questions_make_scores_interim(
@@ -240,14 +240,14 @@ def test_forecasts_that_were_shown_the_crowd_are_not_blended_and_open_questions_
     assert code == 0
     assert "they are not the models alone, and a blend would count the crowd twice" in out
     assert "blend with the crowd" not in out
-    assert "1 of 2 questions are still open. Those that resolve early are over-represented" in err
+    assert "1 of 2 questions is still open. Those that resolve early are over-represented" in err
 
 
 def test_compare_warns_below_50_questions_and_never_says_equal(forecast, wide):
     code, out, err = forecast("compare", wide, "--unit", "percent")
     assert code == 0
     assert "mean against b: n = 2: below 50 intervals are rough" in err
-    assert err.count("n = 3: below 50 intervals are rough") == 1
+    assert err.count("n = 3: below 50 intervals are rough") == 2  # the comparisons, and the blend
     assert "equal" not in out
 
 

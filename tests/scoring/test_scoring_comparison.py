@@ -172,14 +172,12 @@ def test_the_adjustment_is_that_of_statsmodels_and_of_the_paper():
     assert adjusted.adjusted == pytest.approx(multipletests(p, method="fdr_bh")[1])
     paper = benjamini_hochberg(["H1", "H2", "H3"], [0.026, 0.850, 0.002])
     assert [round(each, 3) for each in paper.adjusted] == [0.039, 0.850, 0.006]
-    assert paper.rejected == ("H1", "H3")
     assert paper.sentence() == "Benjamini–Hochberg over 3 primary comparisons, looked at once."
 
 
 def test_comparisons_without_a_test_are_left_out_of_the_adjustment_and_looks_cost():
     adjusted = benjamini_hochberg(["a", "b", "c"], [0.01, None, 0.02], looks=3)
     assert adjusted.adjusted == pytest.approx((0.06, None, 0.06))
-    assert adjusted.rejected == ()
     assert adjusted.sentence() == (
         "Benjamini–Hochberg over 2 primary comparisons (1 more without a test), after multiplying each p by the 3 looks at these data."
     )
@@ -222,7 +220,7 @@ def test_refusing_the_hard_questions_does_not_look_like_skill():
         f"{hard.sum()} resolved questions are left out for want of an answer ({hard.sum()} answered by b alone)"
         in words
     )
-    assert f"on the questions compared: aggregate {number(aggregate.mean())}" in words
+    assert f"On the questions compared: aggregate {number(aggregate.mean())}" in words
 
 
 def test_open_questions_are_in_no_count():
@@ -286,7 +284,7 @@ def test_a_verdict_names_the_better_one_with_interval_test_and_detectable_differ
         f"Brier score on 400 questions: a {number(compared.first_mean)}, b {number(compared.second_mean)}",
         f"difference {signed(compared.difference)} (95 % interval {signed(compared.interval[0])}",
         f"paired t(399) = {compared.test.t:.2f}, p < .001",
-        "b scored better on these questions than chance explains.",
+        "On these questions b scored better than chance explains.",
         "The smallest difference that n = 400 finds with 80 % power is",
     ):
         assert part in words

@@ -262,11 +262,26 @@ def one(**changed: object) -> list[dict[str, object]]:
         (one(question_id=["a"]), None, "row 1: question_id is a list and no text"),
         (one(model=None), None, "row 1: has no model"),
         (one(time="yesterday"), None, "row 1: time 'yesterday' is no date"),
-        (one(turn="first"), None, "row 1: turn is no whole number"),
+        (one(turn="first"), None, "row 1: turn 'first' is no whole number"),
+        (one(turn=""), None, "row 1: turn is blank"),
+        (one(shown_crowd="ja"), None, "row 1: shown_crowd 'ja' is neither true nor false"),
         (one(resolution=0.5), None, "row 1: resolution '0.5' is no resolution; write yes, no"),
         (one(resolution=2), None, "row 1: resolution '2' is no resolution"),
-        (one(crowd=40), None, "row 1: crowd 40 does not lie between 0 and 1"),
-        (one(), [{"id": "b", "question": "?"}], "'a' (row 1): there is no question with this id among the 1 given"),
+        (
+            one(crowd=40),
+            None,
+            "row 1: crowd 40 does not lie between 0 and 1; for percentages pass questions_unit='percent' (--questions-unit percent)",
+        ),
+        (
+            one(),
+            [{"id": "a", "question": "?", "crowd": 40}],
+            "crowd 40 does not lie between 0 and 1; for percentages pass questions_unit='percent' (--questions-unit percent)",
+        ),
+        (
+            one(),
+            [{"id": "b", "question": "?"}],
+            "'a' (row 1): there is no question with this id among the 1 given, which are 'b'.",
+        ),
         (
             one() + one(probability=0.6),
             None,
@@ -283,6 +298,11 @@ def one(**changed: object) -> list[dict[str, object]]:
             "has no column 'probability'; it has question_id, model, p",
         ),
         ([{"model": "x", "probability": 0.5}], None, "has no column 'question_id'; it has model, probability"),
+        (
+            [{"question_id": "a", "forecaster": "x", "probability": 0.5}],
+            None,
+            "has no column 'model'; it has question_id, forecaster, probability",
+        ),
         ([{"qid": "a", "x": 0.5}], None, "has no column 'question_id'; it has qid, x"),
         ([{"id": "a", "resolution": 1}], None, "has no column of a model, only id, resolution"),
         (
@@ -414,3 +434,29 @@ def test_48_percentages_of_real_forecasts_are_one_or_less_and_stay_percentages()
         float(row["probability"] or "nan") for row in csv.DictReader(real_data("delib_202q_3models.csv").open())
     ]
     assert np.nansum(np.array(everything) <= 1) == 48
+
+
+def test_a_file_of_one_model_alone_is_read_when_its_column_is_named():
+    rows = [{"question_id": "a", "probability": 0.2}, {"question_id": "b", "probability": 0.7}]
+    with pytest.raises(InputError, match=r"members=\['probability'\] \(--members probability\)"):
+        read_forecasts(rows, unit="fraction", say=quiet)
+    made = read_forecasts(rows, unit="fraction", members=["probability"], say=quiet)
+    assert made.values.ravel().tolist() == [0.2, 0.7]
+
+
+def test_turns_that_a_table_with_gaps_writes_as_decimals_are_turns():
+    rows = [*one(turn="0.0"), *one(turn="1.0", probability=0.7)]
+    assert read_forecasts(rows, unit="fraction", say=quiet).values.tolist() == [[[0.5]]]
+    assert read_forecasts(rows, unit="fraction", turn=1, say=quiet).values.tolist() == [[[0.7]]]
+    with pytest.raises(InputError, match="no forecasts of turn 7: the table has no column turn"):
+        read_forecasts(one(), unit="fraction", turn=7, say=quiet)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_another_separator_than_the_comma_is_named(tmp_path, mark):
+    path = tmp_path / "f.csv"
+    path.write_text("\n".join(mark.join(row) for row in (("question_id", "model", "probability"), ("a", "x", "0,5"))))
+    with pytest.raises(
+        InputError, match=f"the fields seem to be separated by {mark!r}; separate them by commas".replace("\\", "\\\\")
+    ):
+        read_forecasts(path, unit="fraction", say=quiet)

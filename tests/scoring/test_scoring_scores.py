@@ -250,7 +250,7 @@ def test_the_table_scores_members_by_the_mean_of_their_samples_and_counts_what_i
     text = " ".join(scored.warnings)
     for words in (
         "4 groups",
-        "1 question is open",
+        "1 of 6 questions is still open",
         "1 annulled question is left out",
         "in pairs",
         "2 forecasts outside",

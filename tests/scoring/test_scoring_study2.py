@@ -44,7 +44,7 @@ def test_one_question_by_hand():
     assert member.against_weighted.second_mean == pytest.approx((1 / (1 + np.exp(-log_odds)) - 1) ** 2)
     assert member.against_crowd.second_mean == pytest.approx(0.09)
     assert study.median is None
-    assert study.adjusted.tests == 0
+    assert study.primary.adjusted.tests == 0
 
 
 @pytest.mark.parametrize(("before", "after", "percent"), [(0.17, 0.14, 17.6), (0.22, 0.15, 31.8)])
@@ -93,14 +93,14 @@ def test_accuracy_and_averages_are_scipys_paired_tests_on_the_middles_of_the_int
 
 def test_a_family_of_two_tests_a_member_is_adjusted_together():
     study = study2(turns(n=80))
-    assert study.adjusted.names == (
+    assert study.primary.adjusted.names == (
         "gpt (second) against gpt (first)",
         "gpt (second) against plain average with the crowd",
         "claude (second) against claude (first)",
         "claude (second) against plain average with the crowd",
     )
-    assert study.adjusted.tests == 4
-    assert all(a >= p for a, p in zip(study.adjusted.adjusted, study.adjusted.p, strict=True))
+    assert study.primary.adjusted.tests == 4
+    assert all(a >= p for a, p in zip(study.primary.adjusted.adjusted, study.primary.adjusted.p, strict=True))
 
 
 def test_samples_are_averaged_within_a_member_and_only_whole_conversations_count():
@@ -147,7 +147,7 @@ def test_no_answers_at_all():
     assert [each.incomplete for each in study.members] == [3, 3]
     assert np.isnan(study.members[0].relative_change)
     assert np.isnan(study.members[0].movement.share_of_the_way)
-    assert study.adjusted.tests == 0
+    assert study.primary.adjusted.tests == 0
 
 
 def test_groups_go_into_every_error():

@@ -58,7 +58,7 @@ def test_resolved_leaves_out_open_and_annulled_questions_with_everything_that_be
     assert resolved.topics == ("x", "y")
     assert resolved.sources == (None, None)
     assert resolved.values[:, 0, 0].tolist() == [0.1, 0.4]
-    assert resolved.groups.tolist() == [7, 9]
+    assert resolved.groups.tolist() == [0, 1]
     assert resolved.crowd_times.tolist() == [1.0, 4.0]
     assert resolved.times is None
     assert table.n_open == 1

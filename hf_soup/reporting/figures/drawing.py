@@ -73,6 +73,15 @@ def as_png(picture: Picture) -> bytes:
     return file.getvalue()
 
 
+def as_svg_file(picture: Picture) -> bytes:
+    """Returns the figure as a file of its own, with its own colours; the same numbers give the same bytes."""
+    with _drawn(picture) as figure:
+        file = io.BytesIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=nothing, facecolor="white")
+    return file.getvalue()
+
+
 def light_grid(axes: Axes, axis: Any = "x") -> None:
     axes.grid(axis=axis, color=GRID, lw=0.7)
     axes.set_axisbelow(True)

@@ -10,6 +10,7 @@ from hf_soup.reporting.figures.drawing import WIDTH, short
 from hf_soup.reporting.names import member_name
 from hf_soup.reporting.page import Picture
 from hf_soup.scoring.biases.error_correlation import ErrorCorrelation
+from hf_soup.scoring.shown_numbers import decimal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +54,7 @@ def error_correlation_map(found: ErrorCorrelation) -> Picture:
                 )
 
     told = (
-        f"Correlations of the deviations of {shown} members from their mean: {found.mean_of_deviations:.2f} on average, "
-        f"{found.unrelated_deviations:.2f} for unrelated members. Violet is negative, orange positive."
+        f"Correlations of the deviations of {shown} members from their mean: {decimal(found.mean_of_deviations, 2)} on average, "
+        f"{decimal(found.unrelated_deviations, 2)} for unrelated members. Violet is negative, orange positive."
     )
     return Picture("errors", "Do members deviate together?", told, WIDTH, 1.2 + 0.32 * max(6, min(shown, 12)), draw)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_soup.reporting.figures.drawing import BLUE, MUTED, WIDTH, light_grid, percent_axis
-from hf_soup.reporting.page import Picture
+from hf_soup.reporting.page import Picture, counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,4 +34,6 @@ def heaping_histogram(histogram: np.ndarray) -> Picture:
     total = max(1, int(histogram.sum()))
     often = np.argsort(-histogram, kind="stable")[:5]
     told = ", ".join(f"{percent} % in {100 * histogram[percent] / total:.0f} %" for percent in often.tolist())
-    return Picture("heaping", "Round numbers", f"Most frequent of {total} forecasts: {told}.", WIDTH, 2.7, draw)
+    return Picture(
+        "heaping", "Round numbers", f"Most frequent of {counted(total, 'forecast')}: {told}.", WIDTH, 2.7, draw
+    )

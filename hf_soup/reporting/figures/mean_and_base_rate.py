@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hf_soup.reporting.figures.drawing import BLUE, INK, MUTED, WIDTH, light_grid, short
 from hf_soup.reporting.names import member_name
-from hf_soup.reporting.page import Picture
+from hf_soup.reporting.page import Picture, capital
+from hf_soup.scoring.bias_report import CROWD
 from hf_soup.scoring.biases.mean_against_base_rate import MeanAgainstBaseRate
 
 if TYPE_CHECKING:
@@ -40,4 +41,11 @@ def mean_and_base_rate(rows: Sequence[MeanAgainstBaseRate]) -> Picture:
         f"{member_name(each.name)}: mean {100 * each.mean:.1f} %, ended yes {100 * each.base_rate:.1f} %"
         for each in shown
     )
-    return Picture("base-rate", "Mean forecast against base rate", f"{told}.", WIDTH, 0.75 + 0.27 * len(shown), draw)
+    return Picture(
+        "base-rate",
+        "Mean forecast against base rate",
+        f"{capital(told, CROWD)}.",
+        WIDTH,
+        0.75 + 0.27 * len(shown),
+        draw,
+    )

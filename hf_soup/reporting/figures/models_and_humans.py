@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_soup.reporting.figures.drawing import BLUE, GREEN, MUTED, ORANGE, WIDTH, keys_above, light_grid, percent_axis
-from hf_soup.reporting.page import Picture
+from hf_soup.reporting.page import Picture, counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +54,7 @@ def models_and_humans(models: np.ndarray, crowd: np.ndarray, outcomes: np.ndarra
         light_grid(axes, "both")
 
     gap = 100 * float(np.abs(x - y).mean())
-    told = f"{len(x)} questions; models and crowd are {gap:.0f} percentage points apart on average"
+    told = f"{counted(len(x), 'question')}; models and crowd are {gap:.0f} percentage points apart on average"
     if len(x) > 2 and x.std() > 0 and y.std() > 0:
         told += f", correlation {np.corrcoef(x, y)[0, 1]:.2f}"
     return Picture("humans", "Models against the human crowd", f"{told}.", WIDTH, 4.6, draw)

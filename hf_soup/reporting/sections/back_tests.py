@@ -36,8 +36,8 @@ def back_tests(found: Findings) -> Section:
     if found.table.n_open and found.n_scored:
         blocks.append(
             Prose(
-                f"{counted(found.table.n_open, 'question is', 'questions are')} still open. Those that resolve early are over-represented until "
-                "then, and may differ from the others: the scores are interim, and whoever looks again later should say so (--looks)."
+                f"While {counted(found.table.n_open, 'question is', 'questions are')} open, the scores are interim: whoever looks at them again "
+                "later should say so (--looks)."
             )
         )
     return Section("back-tests", "Back-tests and interim scores", tuple(blocks))

@@ -11,12 +11,16 @@ from hf_soup.reporting.figures.mean_and_base_rate import mean_and_base_rate
 from hf_soup.reporting.findings import Findings
 from hf_soup.reporting.names import member_name
 from hf_soup.reporting.page import Block, Grid, Points, Prose, Section, counted, listed
-from hf_soup.reporting.sections.cells import NOTHING, p, score
+from hf_soup.reporting.sections.cells import p, score
 from hf_soup.scoring.bias_report import BiasReport, Finding
+from hf_soup.scoring.bias_sections import NOTHING_TESTED
 from hf_soup.scoring.biases.error_correlation import ErrorCorrelation
 from hf_soup.scoring.biases.estimate import Estimate
+from hf_soup.scoring.biases.heaping import NO_TEST_OF_HEAPING
 from hf_soup.scoring.biases.learning_curve import MEAN, LearningCurve
 from hf_soup.scoring.comparison_sentence import number
+from hf_soup.scoring.crowd_blend import interim_notes
+from hf_soup.scoring.shown_numbers import NOTHING, decimal, percent, points
 
 _TESTED = ("95 % interval", "p", "detectable", "n")
 _SHOWN = 12
@@ -32,7 +36,7 @@ def biases(found: Findings) -> Section:
         blocks.append(_acquiescence(bias))
     if bias.paraphrases:
         blocks.append(_paraphrases(bias))
-    blocks.append(_heaping(bias))
+    blocks += _heaping(bias)
     if any(each.excess.n for each in bias.mean_against_base_rate):
         blocks.append(mean_and_base_rate(bias.mean_against_base_rate))
     blocks.append(heaping_histogram(bias.heaping[-1].histogram))
@@ -43,11 +47,14 @@ def biases(found: Findings) -> Section:
         blocks.append(Prose(_curve(curve)))
     if bias.error_correlation is not None:
         blocks += [Prose(_errors(bias.error_correlation)), Points(bias.error_correlation.pitfalls)]
-    blocks.append(Points((*bias.notes, *(each[:1].upper() + each[1:] for each in bias.warnings))))
+    warned = [each for each in bias.warnings if each not in interim_notes(found.table)]  # that stands above all
+    blocks.append(Points((*bias.notes, *(each[:1].upper() + each[1:] for each in warned))))
     return Section("biases", "Biases", tuple(blocks))
 
 
 def _found(bias: BiasReport) -> list[Block]:
+    if not bias.adjusted.tests:
+        return [Prose(NOTHING_TESTED)]
     over = f"{counted(bias.adjusted.tests, 'test')}, p adjusted over all of them (Benjamini–Hochberg)"
     found = [each for each in bias.findings if each.found]
     if not found:
@@ -60,7 +67,7 @@ def _found(bias: BiasReport) -> list[Block]:
     for each in found:
         by_measure.setdefault((each.check.replace("_", " "), each.measure), []).append(each)
     lines = [
-        f"{check[:1].upper()}{check[1:]}, {measure}: {listed([_short_finding(each) for each in group], _SHOWN)}."
+        f"{check[:1].upper()}{check[1:]}, {measure}{_against(group[0])}: {listed([_short_finding(each) for each in group], _SHOWN)}."
         for (check, measure), group in by_measure.items()
     ]
     said = (
@@ -73,17 +80,22 @@ def _found(bias: BiasReport) -> list[Block]:
 def _short_finding(finding: Finding) -> str:
     in_points = not finding.estimate.null and not finding.measure.startswith("variance")
     value = finding.estimate.value
-    return f"{member_name(finding.name)} {_points(value) if in_points else _decimal(value)}"
+    return f"{member_name(finding.name)} {points(value) if in_points else _short(value)}"
+
+
+def _against(finding: Finding) -> str:
+    """What it is without a bias, where that is not 0."""
+    return f", tested against {finding.estimate.null:g}" if finding.estimate.null else ""
 
 
 def _base_rates(bias: BiasReport) -> Grid:
     rows = [
         (
             member_name(each.name),
-            _points(each.excess.value),
+            points(each.excess.value),
             *_tested(each.excess),
-            _percent(each.mean),
-            _percent(each.base_rate),
+            percent(each.mean),
+            percent(each.base_rate),
         )
         for each in bias.mean_against_base_rate
     ]
@@ -98,18 +110,29 @@ def _confidence(bias: BiasReport) -> Grid:
     rows = [
         (
             member_name(each.name),
-            NOTHING if each.slope is None else _decimal(each.slope.value),
-            *(_tested(each.slope, _decimal) if each.slope else [NOTHING] * len(_TESTED)),
-            _percent(each.sureness),
-            _percent(each.right),
-            _points(each.surplus.value),
+            NOTHING if each.slope is None else _short(each.slope.value),
+            *(_tested(each.slope, _short) if each.slope else [NOTHING] * len(_TESTED)),
+            percent(each.sureness),
+            percent(each.right),
+            points(each.surplus.value),
             p(each.surplus.test.p if each.surplus.test else None),
         )
         for each in bias.confidence
     ]
     return Grid(
         "Confidence: a slope below 1, and a surplus above 0, is too sure",
-        ("forecaster", "slope", *_TESTED, "sure", "right", "surplus", "p of surplus"),
+        (
+            "forecaster",
+            "slope",
+            "95 % interval",
+            "p (against 1)",
+            "detectable",
+            "n",
+            "sure",
+            "right",
+            "surplus",
+            "p of surplus",
+        ),
         tuple(rows),
     )
 
@@ -118,10 +141,10 @@ def _acquiescence(bias: BiasReport) -> Grid:
     rows = [
         (
             member_name(each.name),
-            _points(each.lean.value),
+            points(each.lean.value),
             *_tested(each.lean),
-            _percent(each.mean),
-            _percent(each.mean_of_negated),
+            percent(each.mean),
+            percent(each.mean_of_negated),
         )
         for each in bias.acquiescence
     ]
@@ -136,11 +159,11 @@ def _paraphrases(bias: BiasReport) -> Grid:
     rows = [
         (
             member_name(each.name),
-            _points(each.shift.value),
+            points(each.shift.value),
             *_tested(each.shift),
-            _percent(each.mean_absolute),
-            _percent(each.by_sampling),
-            NOTHING if each.beyond_sampling.n == 0 else _percent(each.wording_deviation),
+            percent(each.mean_absolute),
+            percent(each.by_sampling),
+            NOTHING if each.beyond_sampling.n == 0 else percent(each.wording_deviation),
         )
         for each in bias.paraphrases
     ]
@@ -151,34 +174,38 @@ def _paraphrases(bias: BiasReport) -> Grid:
     )
 
 
-def _heaping(bias: BiasReport) -> Grid:
+def _heaping(bias: BiasReport) -> list[Block]:
     rows = [
         (
             f"{member_name(heap.name)}: {each.numbers}",
-            _percent(each.share),
-            _percent(each.expected),
-            _points(each.excess.value),
+            percent(each.share),
+            percent(each.expected),
+            points(each.excess.value),
             *_tested(each.excess),
         )
         for heap in (bias.heaping[-1], *bias.heaping[:-1])
         for each in heap.round_numbers
     ]
     counts = bias.heaping[-1].counts
-    caption = (
-        f"Round numbers without 0 and 100 %; of {counts.forecasts:,} forecasts {counts.exactly_50:,} are exactly 50 %, "
-        f"{counts.exactly_49_or_51:,} are 49 or 51 %"
+    said = (
+        f"To the last digit {counts.exactly_50:,} of {counted(counts.forecasts, 'forecast')} are 50 %, {counts.exactly_49_or_51:,} 49 or "
+        f"51 %, {counts.multiples_of_5:,} multiples of 5, 0 and 100 % included. The table takes each forecast to the nearest whole "
+        "percentage."
     )
-    return Grid(caption, ("numbers", "share", "expected", "excess", *_TESTED), tuple(rows), long=True)
+    if any(each.excess.test is None for heap in bias.heaping for each in heap.round_numbers):
+        said = f"{said} {NO_TEST_OF_HEAPING}"
+    header = ("numbers", "share", "expected", "excess", *_TESTED)
+    return [Grid("Round numbers, without 0 and 100 %", header, tuple(rows), long=True), Prose(said)]
 
 
 def _errors(errors: ErrorCorrelation) -> str:
     interval = (
-        f" (95 % interval {_decimal(errors.interval[0])} to {_decimal(errors.interval[1])})" if errors.interval else ""
+        f" (95 % interval {_short(errors.interval[0])} to {_short(errors.interval[1])})" if errors.interval else ""
     )
     return (
-        f"Errors on {counted(errors.n, 'question')} correlate by {_decimal(errors.mean_of_errors)} on average{interval}; shared outcomes "
-        f"alone would give {_decimal(errors.by_shared_outcomes)}. Deviations from the members' mean correlate by "
-        f"{_decimal(errors.mean_of_deviations)}, those of unrelated members by {_decimal(errors.unrelated_deviations)}. What averaging "
+        f"Errors on {counted(errors.n, 'question')} correlate by {_short(errors.mean_of_errors)} on average{interval}; shared outcomes "
+        f"alone would give {_short(errors.by_shared_outcomes)}. Deviations from the members' mean correlate by "
+        f"{_short(errors.mean_of_deviations)}, those of unrelated members by {_short(errors.unrelated_deviations)}. What averaging "
         f"gains: Brier score of the members {score(errors.member_brier)} − their diversity {score(errors.diversity)} = "
         f"{score(errors.brier_of_mean)}, that of their mean."
     )
@@ -186,20 +213,16 @@ def _errors(errors: ErrorCorrelation) -> str:
 
 def _curve(curve: LearningCurve) -> str:
     most = curve.line(MEAN, curve.samples)[-1]
-    left_out = (
-        f"; {counted(curve.left_out, 'question')} that fewer than {curve.members} members answered left out"
-        if curve.left_out
-        else ""
-    )
+    end = f" {why}" if (why := curve.why_it_ends()) else ""
     return (
-        f"Expected Brier scores of crowds drawn from this one, on the same {counted(curve.n, 'resolved question')}{left_out}. The mean of "
+        f"Expected Brier scores of crowds drawn from this one, on the same {counted(curve.n, 'resolved question')}. The mean of "
         f"{counted(most.members, 'member')} with {counted(most.samples, 'sample')} each gains {number(most.gain)} ± "
-        f"{number(most.gain_error)} (standard error) over one member with one sample."
+        f"{number(most.gain_error)} (standard error) over one member with one sample.{end}"
     )
 
 
 def _tested(estimate: Estimate, shown: Callable[[float], str] | None = None) -> Sequence[str]:
-    shown = shown or _points
+    shown = shown or points
     interval = (
         NOTHING if estimate.interval is None else f"{shown(estimate.interval[0])} to {shown(estimate.interval[1])}"
     )
@@ -207,13 +230,5 @@ def _tested(estimate: Estimate, shown: Callable[[float], str] | None = None) -> 
     return [interval, p(estimate.test.p if estimate.test else None), detectable, f"{estimate.n:,}"]
 
 
-def _percent(value: float) -> str:
-    return NOTHING if value != value else f"{100 * value:.1f} %"
-
-
-def _points(value: float) -> str:
-    return NOTHING if value != value else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def _decimal(value: float) -> str:
-    return NOTHING if value != value else f"{value:.2f}".replace("-", "−")
+def _short(value: float) -> str:
+    return decimal(value, 2)

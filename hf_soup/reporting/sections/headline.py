@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from hf_soup.reporting.findings import Findings
-from hf_soup.reporting.page import counted
-from hf_soup.scoring.comparing import CROWD, holds
+from hf_soup.reporting.page import capital, counted
+from hf_soup.scoring.comparing import CROWD
 from hf_soup.scoring.comparison import Comparison
 from hf_soup.scoring.comparison_sentence import number
-from hf_soup.scoring.crowd_blend import interim_notes
 
 
 def headline(found: Findings) -> str:
@@ -41,12 +40,12 @@ def headline(found: Findings) -> str:
         f"{interval})"
     )
     others = [("always 50 %", "always saying 50 %"), (CROWD, "the human crowd")]
-    compared = [(*pair, words) for name, words in others if (pair := found.against(name)) is not None]
-    open_ones = [(c, words) for c, adjusted, words in compared if c.test is not None and not holds(c, adjusted)]
+    compared = [(pair, words) for name, words in others if (pair := found.against(name)) is not None]
+    open_ones = [(c, words) for c, words in compared if c.test is not None and c.better is None]
     if len(open_ones) == 2 and all(c.n == scores.n for c, _ in open_ones):
         clauses = [_undecided(open_ones)]
     else:
-        clauses = [_clause(c, adjusted, scores.n, words) for c, adjusted, words in compared]
+        clauses = [_clause(c, scores.n, words) for c, words in compared]
     return f"{'; '.join([sentence, *clauses])}."
 
 
@@ -54,7 +53,7 @@ def cautions(found: Findings) -> tuple[str, ...]:
     """Returns the sentences that stand above everything else: back-tests, open questions, few questions, a crowd that was shown."""
     said = [each[:1].upper() + each[1:] for each in found.scoring.warnings]
     if found.n_scored > 1:
-        said += [each for each in found.comparing.warnings if each not in interim_notes(found.table)]
+        said += [capital(each, found.primary.name) for each in found.comparing.warnings]
     if found.run is not None and found.run.back_tests:
         answers = sum(len(each.questions) for each in found.run.back_tests)
         said.insert(
@@ -71,15 +70,15 @@ def cautions(found: Findings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _clause(compared: Comparison, adjusted: float | None, n: int, other: str) -> str:
+def _clause(compared: Comparison, n: int, other: str) -> str:
     if not compared.n:
         return f"it is not compared with {other}: {compared.no_test}"
-    on = "" if compared.n == n else f" on the {compared.n:,} questions that both answered"
+    on = "" if compared.n == n else f" on the {counted(compared.n, 'question')} that both answered"
     there = "" if compared.n == n else f", itself {number(compared.first_mean)}"
     mean = f"{number(compared.second_mean)}{there}"
     if compared.test is None:
         return f"it is not tested against {other} ({mean}): {compared.no_test}"
-    if holds(compared, adjusted):
+    if compared.better is not None:
         word = "better" if compared.better == compared.first else "worse"
         return (
             f"it is {word} than {other} ({mean}) by {number(abs(compared.difference))}{on} (a true difference of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hf_soup.reporting.findings import Findings
-from hf_soup.reporting.page import Points, Prose, Section, counted
+from hf_soup.reporting.page import Points, Prose, Section, capital, counted
 from hf_soup.scoring.aggregators import aggregator_named
 from hf_soup.scoring.blending import Blending
 from hf_soup.scoring.bootstrap import RESAMPLES, SEED
@@ -26,8 +26,11 @@ def methods(found: Findings) -> Section:
         "group; p adjusted by Benjamini and Hochberg's method. Detectable: (t.975 + t.80) × standard error.",
         "A model's answers to one question are averaged before anything else, except for the pooled median.",
         "Missing answers are left out and counted; annulled questions are left out and counted.",
-        *(f"{each.description}: {_lower(aggregator_named(name).summary)}" for name, each in aggregates.found.items()),
-        *(f"{name} is left out: it {reason}." for name, reason in aggregates.left_out.items()),
+        *(
+            f"{capital(f'{each.description}:', name)} {_lower(aggregator_named(name).summary)}"
+            for name, each in aggregates.found.items()
+        ),
+        *(f"{name[:1].upper()}{name[1:]} is left out: it {reason}." for name, reason in aggregates.left_out.items()),
     ]
     if isinstance(found.blend, Blending):
         blend = found.blend.blend

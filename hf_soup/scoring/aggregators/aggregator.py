@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import import_module
 from typing import Annotated, Any
@@ -84,6 +84,11 @@ class Aggregate:
     parameters: Mapping[str, Any]
     clipped: int | None = None
     how_fitted: str | None = None
+
+    def subset(self, mask: np.ndarray) -> Aggregate:
+        """Returns the aggregate of the questions where `mask`, bool [Q], is true."""
+        arrays = ("values", "members", "spread", "counts")
+        return replace(self, **{name: getattr(self, name)[mask] for name in arrays})
 
     @property
     def description(self) -> str:

@@ -11,6 +11,11 @@ from hf_soup.scoring.biases.estimate import Estimate, column_means, estimates
 
 _DIGITS = 8
 _LEAST_EXPECTED = 20
+_LEAST_FOUND = 5
+NO_TEST_OF_HEAPING = (
+    "Where “–” stands for p, fewer than 20 forecasts were to be expected at these numbers, or fewer than 5 lie there, or nothing varies: "
+    "t is too sure of rare events."
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,9 @@ def _heaping_of(names: Sequence[str], values: np.ndarray, groups: np.ndarray) ->
 
 
 def _round_numbers(numbers: str, share: float, expected: float, excess: Estimate) -> RoundNumbers:
-    if excess.n * expected < _LEAST_EXPECTED:
+    if excess.n * share < _LEAST_FOUND - 0.5:  # a count, from a mean
+        excess = replace(excess, test=None, detectable=None, interval=None)
+    elif excess.n * expected < _LEAST_EXPECTED:
         excess = replace(excess, test=None, detectable=None)
     return RoundNumbers(numbers, share, expected, share / expected if expected else np.nan, excess)
 

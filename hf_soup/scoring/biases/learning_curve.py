@@ -41,7 +41,8 @@ class LearningPoint:
 @dataclass(frozen=True)
 class LearningCurve:
     """`points`: by aggregate, samples, members, all on the same `n` resolved questions in `groups` groups; `left_out`: resolved
-    questions that fewer than `members` members answered. `members`, `samples`: the most that a point has.
+    questions that fewer than `members` members answered. `members`, `samples`: the most that a point has, of `all_members` members
+    and the `all_samples` samples that the one with most gave.
     """
 
     points: tuple[LearningPoint, ...]
@@ -50,6 +51,8 @@ class LearningCurve:
     n: int
     groups: int
     left_out: int
+    all_members: int
+    all_samples: int
 
     def line(self, aggregate: str, samples: int) -> tuple[LearningPoint, ...]:
         """The points of one line of a diagram, by number of members."""
@@ -58,6 +61,23 @@ class LearningCurve:
     def point(self, aggregate: str, members: int, samples: int) -> LearningPoint | None:
         """The point with these numbers, None where the curve has none."""
         return next((each for each in self.line(aggregate, samples) if each.members == members), None)
+
+    def why_it_ends(self) -> str:
+        """Returns why the curve has fewer members or samples than there are, and which questions it leaves out; empty if neither."""
+        said = []
+        if self.members < self.all_members:
+            said.append(
+                f"It ends at {self.members} of {self.all_members} members: more did not answer enough of the resolved questions (90 %)."
+            )
+        if self.samples < self.all_samples:
+            said.append(
+                f"It ends at {self.samples} of {self.all_samples} samples: more were not given often enough (90 %)."
+            )
+        if self.left_out:
+            questions = "1 resolved question is" if self.left_out == 1 else f"{self.left_out} resolved questions are"
+            member = "1 member" if self.members == 1 else f"{self.members} members"
+            said.append(f"{questions} left out: fewer than {member} answered.")
+        return " ".join(said)
 
 
 def learning_curve(values: np.ndarray, outcomes: np.ndarray, groups: np.ndarray) -> LearningCurve | None:
@@ -110,6 +130,8 @@ def learning_curve(values: np.ndarray, outcomes: np.ndarray, groups: np.ndarray)
         n=len(outcomes),
         groups=len(np.unique(groups)),
         left_out=int(resolved.sum() - kept.sum()),
+        all_members=values.shape[1],
+        all_samples=int(counts.max()),
     )
 
 
