@@ -37,6 +37,9 @@ License = Annotated[
     str | None, typer.Option("--license", help="Licence of the result, where the ingredients' differ.")
 ]
 NamePrivate = Annotated[bool, typer.Option("--name-private", help="Name private ingredients in a public card.")]
+PublishPrivateWeights = Annotated[
+    bool, typer.Option("--publish-private-weights", help="Put copies of private members into a public repository.")
+]
 Task = Annotated[str | None, typer.Option("--task", help="text-classification, image-classification or causal-lm.")]
 Metric = Annotated[str | None, typer.Option("--metric", help="accuracy, f1_macro, nll, … (see the README).")]
 Column = Annotated[list[str] | None, typer.Option("--column", help="Rename a column: text=sentence. Repeatable.")]

@@ -19,13 +19,21 @@ def command(
     revision: Annotated[str | None, typer.Option("--revision", help="Branch to commit to; made if need be.")] = None,
     license: opt.License = None,
     name_private: opt.NamePrivate = False,
+    publish_private_weights: opt.PublishPrivateWeights = False,
     as_json: opt.Json = False,
 ) -> None:
     """Publish a merged model, or an adapter that was made here, with its card and its recipe."""
     from hf_soup.publishing import push
 
     url = push(
-        folder, repo, private=private, create_pr=pr, revision=revision, license=license, name_private=name_private
+        folder,
+        repo,
+        private=private,
+        create_pr=pr,
+        revision=revision,
+        license=license,
+        name_private=name_private,
+        publish_private_weights=publish_private_weights,
     )
     if as_json:
         print_json({"url": url})

@@ -11,7 +11,7 @@ from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.ensembles.record import ENSEMBLE_RECORD, EnsembleRecord, MemberRecord
 from hf_soup.merging import Ingredients, make_plan
 from hf_soup.publishing.places import Places
-from hf_soup.publishing.side_comparison import sha256_of
+from hf_soup.publishing.side_comparison import compare_digests, sha256_of
 from hf_soup.publishing.tensor_comparison import compare_tensors
 from hf_soup.publishing.verdict import Bar, FileVerdict, Verdict
 
@@ -23,6 +23,24 @@ def bundled_ref(folder: ModelFolder, member_folder: str) -> PinnedRef:
         return replace(ref, path=ref.path / member_folder)
     below = f"{ref.subfolder}/{member_folder}" if ref.subfolder else member_folder
     return replace(ref, subfolder=below)
+
+
+def exchanged_members(folder: ModelFolder, record: EnsembleRecord) -> list[str]:
+    """Returns a sentence for each bundled file that is not the recorded one; nothing is downloaded to find out.
+
+    Of a commit on the Hub sizes are compared, and the digests of large files; of a folder all digests.
+    """
+    local = folder.ref.path is not None
+    known = {
+        path: recorded
+        for path, recorded in record.outputs.items()
+        if path in folder.files and (local or folder.files[path].sha256 is not None)
+    }
+    rest = {path: one.model_copy(update={"sha256": None}) for path, one in record.outputs.items() if path not in known}
+    return [
+        f"{found.path} of {folder.ref.label}: {found.finding}; get the folder again from where it comes from."
+        for found in compare_digests(folder, {**rest, **known}, ENSEMBLE_RECORD)
+    ]
 
 
 def bundle_findings(

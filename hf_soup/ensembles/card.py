@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_soup.ensembles.combination import Combination
+from hf_soup.ensembles.evidence.tables import score_grids
+from hf_soup.ensembles.evidence.verdict_from_figures import judged_set
 from hf_soup.ensembles.record import ENSEMBLE_RECORD, DataRecord, EnsembleRecord, MemberRecord
 from hf_soup.ensembles.report import EnsembleReport
 from hf_soup.evaluation.estimates import Estimate
@@ -88,7 +91,9 @@ def front_matter(
 
 
 def base_models(record: EnsembleRecord) -> list[str]:
-    return list(dict.fromkeys(one.repo_id for one in record.ingredients if one.repo_id))
+    """Hub IDs of the members, and of what fine-tuned members came of."""
+    starts = record.finetuning.starts.values() if record.finetuning is not None else ()
+    return list(dict.fromkeys(one.repo_id for one in (*record.ingredients, *starts) if one.repo_id))
 
 
 def model_index_results(record: EnsembleRecord) -> list[dict[str, Any]]:
@@ -99,7 +104,7 @@ def model_index_results(record: EnsembleRecord) -> list[dict[str, Any]]:
     chosen = next((system for system in report.systems if system.chosen), None)
     if chosen is None:
         return []
-    files = {one.name: one.data for one in record.data}
+    files = {one.name: one.data or one.name for one in record.data}
     results = []
     for facts in report.sets:
         found = chosen.results.get(facts.name, {})
@@ -147,6 +152,7 @@ def _body(
     unpublished = [one for one in record.ingredients if one.repo_id is None]
     masked = [one for one in unpublished if is_hidden(one)]
     ready_made = all(member.source == "predictions" for member in record.members)
+    judged_by, others = _tables(report) if report is not None else ([], [])
     return template.render(
         title=repo_id.split("/")[-1] if repo_id else "Ensemble",
         what=_what(record),
@@ -159,19 +165,24 @@ def _body(
         locals=len(unpublished) - len(masked),
         functions=[f"`{cell(member.name)}`" for member in record.members if member.source == "function"],
         ready_made=ready_made,
+        finetuned=_finetuned(record),
         combined=_combined(record),
         classes=_classes(record.classes),
         verdict=VERDICT + report.sentence if report is not None else "",
-        evidence=report.markdown().removeprefix(report.sentence).strip() if report is not None else "",
+        evidence="\n\n".join(judged_by) if report is not None else "",
+        more="\n\n".join(others),
+        tables=len(others),
+        footnotes="\n\n".join(report.notes()) if report is not None else "",
         pictures=pictures,
-        sets=[_set(one) for one in record.data],
+        sets=list(data_lines(record).values()),
         untested=list(_untested(record, report)) if report is not None else [],
         code=_code(record, target, ready_made),
         command="" if ready_made else f"hf-soup ensemble predict {target} rows.csv -o predictions.csv",
         using=_using(record, ready_made),
         supply=_supply(record),
+        models=bool(record.ingredients),
         verify=" ".join([f"hf-soup verify {target}", *_ingredient_options(record)]),
-        recompute=_recompute(record),
+        recompute=_recompute(record, ready_made),
         licence_note=licence_note(cards, licence, set(secret)),
     )
 
@@ -200,13 +211,46 @@ def _combined(record: EnsembleRecord) -> str:
         text += f" Temperatures, by which log-probabilities are divided before: {shown}."
     fitted = [one for one in record.data if one.role == "fit"]
     if fitted and combination.method != "equal":
-        text += f" Fitted on `{cell(fitted[0].data)}` ({fitted[0].rows:,} rows)."
+        text += f" Fitted on `{cell(fitted[0].data or fitted[0].name)}` ({fitted[0].rows:,} rows)."
     return text
+
+
+def _finetuned(record: EnsembleRecord) -> str:
+    """How the members were trained together, and from which models; empty where they were not."""
+    found = record.finetuning
+    if found is None:
+        return ""
+    began = [f"{_link(one)} at `{one.revision}`" for one in found.starts.values() if one.revision]
+    began += [_link(one) for one in found.starts.values() if is_hidden(one)]
+    local = len(found.starts) - len(began)
+    if local:
+        began.append(f"{local} {'folder' if local == 1 else 'folders'} on the author's machine")
+    parts = (cell(found.sentence()), found.harmed, f"They began as {', '.join(dict.fromkeys(began))}.")
+    return " ".join(part for part in parts if part)
+
+
+def data_lines(record: EnsembleRecord) -> dict[str, str]:
+    """Returns what the card says of each data set, by what the line begins with."""
+    return {_begin(one): _set(one) for one in record.data}
+
+
+def derived_lines(record: EnsembleRecord) -> list[str]:
+    """Returns the lines of the card in words, beside those of the report, that depend on the record alone."""
+    report = EnsembleReport.from_json(record.evidence) if record.evidence is not None else None
+    untested = [f"- {line}" for line in _untested(record, report)] if report is not None else []
+    data = list(data_lines(record).values()) if report is not None else []
+    verdict = [VERDICT + report.sentence] if report is not None else []
+    return [line for line in (*verdict, _combined(record), _finetuned(record), *data, *untested) if line]
+
+
+def _begin(one: DataRecord) -> str:
+    return f"- **{cell(one.name)}**: "
 
 
 def _set(one: DataRecord) -> str:
     role = "the weights were fitted on these rows" if one.role == "fit" else "not used for any decision"
-    return f"**{cell(one.name)}**: `{cell(one.data)}`, {one.rows:,} rows, digest `{one.fingerprint[:16]}`; {role}."
+    file = f"`{cell(one.data)}`" if one.data else "given in Python"
+    return f"{_begin(one)}{file}, {one.rows:,} rows, digest `{one.fingerprint[:16]}`; {role}."
 
 
 def _untested(record: EnsembleRecord, report: EnsembleReport | None) -> Iterator[str]:
@@ -217,6 +261,11 @@ def _untested(record: EnsembleRecord, report: EnsembleReport | None) -> Iterator
         yield "Data from elsewhere than the sets above: other sources, languages, devices or times."
     if report is not None and all(facts.groups is None for facts in report.sets):
         yield "Rows that belong together (of one document, video or author): each row was taken for itself."
+    if record.finetuning is not None and len(record.finetuning.epochs) > 1:
+        yield (
+            "Rows that decided nothing about the training, for figures on the fitting rows: these chose its epoch, so they flatter a "
+            "little."
+        )
     yield "Parts of the data, such as classes or groups of people: the figures are about all rows of a set."
     if report is not None and not any(cost.seconds_per_row for cost in report.costs):
         yield "Speed: no time was measured."
@@ -284,12 +333,37 @@ def _ingredient_options(record: EnsembleRecord) -> list[str]:
     return [f"--ingredient '{cell(name)}=DIR'" for name in models]
 
 
-def _recompute(record: EnsembleRecord) -> str:
+def _recompute(record: EnsembleRecord, ready_made: bool) -> str:
     if not record.data:
         return ""
+    files = [f"--data {_quoted(one.data)}" for one in record.data if one.data]
+    if not files:
+        data = "MemberProbabilities.of(…)" if ready_made else "HeldOut(…)"
+        return (
+            f"The rows were given in Python; who has them gives them there again, `verify(…, data={data})`, and weights and figures are "
+            "computed again."
+        )
+    if not ready_made:
+        return f"With `{' '.join(files)}`, weights and figures are computed again from the members' predictions."
+    files += [
+        f"--predictions {_quoted(family.name + '=' + ','.join(['FILE'] * len(family.members)))}"
+        for family in record.families
+    ]
     return (
-        "With `--data FILE`, a file named above, weights and figures are computed again from the members' predictions."
+        f"With `{' '.join(files)}`, each FILE with the predictions of a member in the order of the table above, weights and figures are "
+        "computed again."
     )
+
+
+def _quoted(word: str) -> str:
+    """As one word of a command line; a name must not end the code that it stands in."""
+    return shlex.quote(word.replace("`", "'").replace("\n", " "))
+
+
+def _tables(report: EnsembleReport) -> tuple[list[str], list[str]]:
+    """Returns (what the verdict is about: the scores on its set, all others)."""
+    first = [grid.markdown() for grid in score_grids(judged_set(report), report.systems)]
+    return first, [table for grid in report.grids() if (table := grid.markdown()) not in first]
 
 
 def _metric(name: str, found: Estimate) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from hf_soup.ensembles.member import Member, ModelMember
 @dataclass(frozen=True)
 class MemberCost:
     """`forward_passes`: through a network, for each row. `seconds_per_row`: measured while it ran in batches on the fitting data,
-    loading not included; None where it has not run on this machine. `parameters`, `bytes`: None for a function."""
+    without loading it and without what the first run of a model prepares; None where it has not run on this machine. `parameters`,
+    `bytes`: None for a function."""
 
     parameters: int | None
     forward_passes: int

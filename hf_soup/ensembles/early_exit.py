@@ -40,6 +40,23 @@ def units_of(combination: Combination) -> list[Unit] | None:
     return sorted(units, key=lambda unit: -float(unit.weight.max()))
 
 
+def why_nothing_is_saved(units: list[Unit]) -> str:
+    """Returns a sentence where all must be asked whatever they say; empty where some answers would spare a member."""
+    *before, last = units
+    most = np.sum([unit.weight for unit in before], axis=0) if before else np.zeros_like(last.weight)
+    against = [np.delete(last.weight, place).max() for place in range(len(last.weight))]
+    if (most > np.array(against) + _SLACK).any():
+        return ""
+    if before:
+        return "Early exit saves nothing: of two that count the same neither decides without the other."
+    if len(last.members) == 1:
+        return f"Early exit saves nothing: {last.members[0]} alone counts."
+    return (
+        f"Early exit saves nothing: {', '.join(last.members)} are one family, whose temperature, or mean of logits, is that of all its "
+        "members together. With temperature='member' and tier1='mean' they would be asked one by one."
+    )
+
+
 def _is_plain_mean(combination: Combination, family: str) -> bool:
     if combination.tiers == "flat" or len(combination.families[family]) == 1:
         return True

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from hf_soup.ensembles.alignment import Labels, aligned_classes, refuse_other_tasks, with_labels
 from hf_soup.ensembles.cost import MemberCost, cost_of
+from hf_soup.ensembles.member import ModelMember
 from hf_soup.ensembles.opening import OnMissing, Voters, open_voters
 from hf_soup.ensembles.published import Published
 from hf_soup.errors import InputError
+from hf_soup.evaluation.data_files import read_table
 from hf_soup.evaluation.held_out import HeldOut
+from hf_soup.evaluation.left_out import left_out_sentence
 from hf_soup.evaluation.predictions import Kind
-from hf_soup.evaluation.task import task_named
+from hf_soup.evaluation.task import Task, all_tasks
+from hf_soup.problems import Problems
 from hf_soup.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -23,12 +28,13 @@ if TYPE_CHECKING:
     from hf_soup.ensembles.pipeline import EnsemblePipeline
     from hf_soup.ensembles.prediction import EnsemblePredictions
     from hf_soup.ensembles.probabilities import MemberProbabilities
+    from hf_soup.ensembles.record import FineTuningRecord
     from hf_soup.ensembles.report import EnsembleReport
     from hf_soup.ensembles.scores import EnsembleScores
     from hf_soup.ensembles.voting import Voting
 
 Data = Union["HeldOut", "MemberProbabilities", str, Path]
-"""Held-out rows, or what the members say about rows; a file where there are held-out rows whose settings it takes over."""
+"""Held-out rows, or what the members say about rows; a file is read as held-out rows for the ensemble's task."""
 Method = Literal["learned", "per_class", "equal", "best_single", "caruana", "stacking"]
 
 
@@ -84,22 +90,29 @@ class Ensemble(Published):
         memory: str | int = "2GiB",
         trust_remote_code: bool = False,
     ) -> None:
+        problems = Problems()
         if tier1 not in ("mean", "logit_mean", "soup"):
-            raise InputError(f"tier1='{tier1}': it is 'mean', 'logit_mean' or 'soup'.")
-        self.task_type = task_named(task)
-        if self.task_type.kind is not Kind.CLASSIFICATION:
-            raise InputError(f"An ensemble classifies; there is none for {task}.")
+            problems.add(f"tier1='{tier1}': it is one of mean, logit_mean, soup.")
+        task_type = problems.of(lambda: classifying_task(task))
+        problems.of(lambda: _checked(on_missing))
+        memory_bytes = 0 if memory == 0 else problems.of(lambda: parse_size(memory))
+        problems.raise_any()
+        assert task_type is not None
+        assert memory_bytes is not None
+        self.task_type = task_type
         self.tier1 = tier1
         self.labels = dict(labels or {})
-        self.on_missing = _checked(on_missing)
+        self.on_missing = on_missing
         self.token, self.revision, self.cache_dir = token, revision, cache_dir
         self.device, self.trust_remote_code = device, trust_remote_code
-        self.memory_bytes = 0 if memory == 0 else parse_size(memory)
+        self.memory_bytes = memory_bytes
         self.columns: dict[str, str] = {}
         """Of the data it was fitted on, where they have other names than the task's."""
         self.max_length: int | None = None
         self.fitted: Fit | None = None
         """None where it was loaded and not fitted here."""
+        self.finetuning: FineTuningRecord | None = None
+        """How the members were trained together, where they were."""
         self.given: MemberProbabilities | None = None
         """The predictions it was made from, where there are no models."""
         self._families = families
@@ -178,8 +191,9 @@ class Ensemble(Published):
     def member_probabilities(self, held_out: HeldOut | MemberProbabilities | None = None) -> MemberProbabilities:
         """What every member says about held-out rows, from the cache where it is there; `values` is a memory map.
 
-        Of an ensemble of given predictions, and for those, they are what is returned. Raises InputError for labels or classes that
-        do not match, SoupError for a member that fails.
+        Of an ensemble of given predictions, and for those, they are what is returned. Rows whose image cannot be decoded are left
+        out for all members, with a warning. Raises InputError for labels or classes that do not match, SoupError for a member
+        that fails.
         """
         from hf_soup.ensembles.probabilities import MemberProbabilities
 
@@ -189,7 +203,8 @@ class Ensemble(Published):
             return self.given
         if held_out is None or held_out.task != self.task:
             raise InputError(f"Held-out rows are needed, with task='{self.task}'.")
-        known = f"{held_out.fingerprint} {held_out.groups and sorted(zip(held_out.ids, held_out.groups, strict=True))}"
+        held_out = held_out.readable()
+        known = f"{held_out.name} {len(held_out.left_out)} {held_out.fingerprint} {held_out.groups and sorted(zip(held_out.ids, held_out.groups, strict=True))}"
         if known not in self._known:
             from hf_soup.ensembles.held_out_values import HeldOutRun
 
@@ -199,13 +214,17 @@ class Ensemble(Published):
                 found = [example["label"] for example in held_out.examples]
                 classes = aligned_classes(self.voters.members, found, held_out.name)
             run = HeldOutRun(held_out, classes, device=self.device, trust_remote_code=self.trust_remote_code)
-            self._known[known] = run.probabilities(self.voters, self.on_missing)
+            said = run.probabilities(self.voters, self.on_missing)
+            warnings = [*said.warnings, *_same_models(self.opened())]
+            if held_out.left_out:
+                warnings.append(left_out_sentence(held_out.name, held_out.left_out, held_out.rows))
+            self._known[known] = replace(said, warnings=tuple(warnings), name=held_out.name)
             self._seconds |= run.seconds
         return self._known[known]
 
     def fit(
         self,
-        held_out: HeldOut | None = None,
+        held_out: Data | None = None,
         *,
         method: Method = "learned",
         tiers: Literal["tiered", "flat"] = "tiered",
@@ -215,29 +234,131 @@ class Ensemble(Published):
         folds: int = 5,
         seed: int = 0,
         tests: Mapping[str, Data] | None = None,
+        finetune: bool = False,
+        train: HeldOut | str | Path | None = None,
+        out: str | Path | None = None,
+        epochs: int = 3,
+        learning_rate: float = 2e-5,
+        batch_size: int = 32,
     ) -> Ensemble:
         """Fits the weights on held-out predictions and returns the ensemble itself.
 
+        `held_out`: labelled rows that no member was trained on; a file is read as `HeldOut` reads it. Rows whose image cannot be
+        decoded are left out for all members, with a warning in the report, and are in `fitted.held_out.left_out`.
         `method`: see `fit_combination`. `tiers`: families are weighed, or ("flat") all members. `temperature`: fitted before the
         weights, so that an overconfident member does not count too little or too much. `ridge`: towards equal weights.
         `group_by`: as in `HeldOut`, where its data are a file. `folds`, `seed`: of the report's cross-validation. `tests`: other
-        labelled rows for the report, by name. Raises what `member_probabilities` raises.
+        labelled rows for the report, by name. Raises InputError with all problems of settings, rows, labels and members before a
+        model is run, and what `member_probabilities` raises.
+
+        `finetune`: first trains the members and w of softmax(w) together, end to end, on the rows in `train` (a file, or a `HeldOut`),
+        by the negative log-likelihood of the two-tier mixture; then fits temperatures and weights on the held-out rows as always.
+        Kept is the epoch with the lowest held-out negative log-likelihood. The trained members are written below the folder `out`,
+        one folder of the Hub each, and are the ensemble's members from then on; `finetuning` says what training came to.
+        `learning_rate`: of AdamW at its highest. `batch_size`: rows of a step, over all processes. Processes, mixed precision and
+        accumulation of gradients are those of Accelerate (`accelerate launch`). All members are in memory at once, in every
+        process: some 16 bytes for each of their parameters and the activations of a step, and 4 more bytes beside for the best epoch.
+        Raises InputError when training rows are among the held-out rows or tests, and for members that cannot be trained.
         """
+        from hf_soup.ensembles.fit_problems import note_fit_problems
         from hf_soup.ensembles.fitting import fit_combination
 
-        if held_out is not None and group_by is not None and held_out.group_by != group_by:
-            held_out = held_out.grouped(group_by)
+        problems = Problems()
+        rows = problems.of(lambda: self._labelled(held_out, group_by))
+        read = {name: problems.of(partial(self._test, rows, each, name)) for name, each in (tests or {}).items()}
+        note_fit_problems(
+            problems,
+            self,
+            rows,
+            read,
+            method=method,
+            tiers=tiers,
+            temperature=temperature,
+            ridge=ridge,
+            folds=folds,
+            seed=seed,
+        )
+        if not finetune and (train is not None or out is not None):
+            problems.add("train and out are for fine-tuning: say finetune=True, or leave them out.")
+        problems.raise_any()
+        others = {name: each for name, each in read.items() if each is not None}
+        if finetune:
+            from hf_soup.ensembles.finetune.fine_tuning import fine_tune
+            from hf_soup.ensembles.finetune.request import FineTuning
+
+            train = train.readable() if isinstance(train, HeldOut) else train
+            wanted = FineTuning(train, out, epochs, learning_rate, batch_size, seed, tiers)
+            self._replace_members(*fine_tune(self, rows, others, wanted))
         self._combination = None
-        data = self.member_probabilities(held_out)
-        others = {name: _like(held_out, each, name) for name, each in (tests or {}).items()}
+        data = self.member_probabilities(rows)
         self.combination = fit_combination(
             data, method, tiers=tiers, tier1=self.tier1, temperature=temperature, ridge=ridge, seed=seed
         )
-        self.fitted = Fit(data, method, tiers, temperature, ridge, folds, seed, held_out, others)
+        of_rows = rows if isinstance(rows, HeldOut) else None
+        self.fitted = Fit(data, method, tiers, temperature, ridge, folds, seed, of_rows, others)
         self.__dict__.pop("report", None)
-        if held_out is not None:
-            self.columns, self.max_length = held_out.columns, held_out.max_length
+        if of_rows is not None:
+            self.columns, self.max_length = of_rows.columns, of_rows.max_length
         return self
+
+    def _labelled(self, data: Data | None, group_by: str | None = None) -> HeldOut | MemberProbabilities | None:
+        """Rows as they can be run; None, where there is nothing but the given predictions."""
+        from hf_soup.ensembles.probabilities import MemberProbabilities
+
+        if data is None and self.given is not None:
+            return None
+        if isinstance(data, MemberProbabilities):
+            return data
+        if self.given is not None:
+            raise InputError(
+                "This ensemble is of ready-made predictions and holds no model that could read rows; give what its members say "
+                "about them: MemberProbabilities.of(…), or --predictions NAME=FILE,FILE …"
+            )
+        if data is None:
+            raise InputError(f"Held-out rows are needed, with task='{self.task}'.")
+        if not isinstance(data, HeldOut):
+            columns = self.columns if self._combination is not None else None
+            return HeldOut(
+                data,
+                task=self.task,
+                columns=columns,
+                max_length=self.max_length,
+                group_by=group_by,
+                unreadable="leave_out",
+            )
+        if data.task != self.task:
+            raise InputError(
+                f"{data.name}: is for {data.task or 'no task'}; held-out rows are needed, with task='{self.task}'."
+            )
+        if group_by is not None and data.group_by != group_by:
+            data = data.grouped(group_by)
+        return data.readable()
+
+    def _test(
+        self, rows: HeldOut | MemberProbabilities | None, data: Data, name: str
+    ) -> HeldOut | MemberProbabilities | None:
+        """Rows of a test set; None where a file cannot be read like the fitting rows, since they are not known."""
+        from hf_soup.ensembles.probabilities import MemberProbabilities
+
+        if isinstance(data, HeldOut):
+            return data.readable()
+        if isinstance(data, MemberProbabilities):
+            return data
+        if isinstance(rows, HeldOut):
+            return rows.like(data, name)
+        if rows is None and self.given is None:
+            read_table(data)
+            return None
+        raise InputError(
+            f"{name}: is a file; give a HeldOut, since there is none whose task and columns it could take over."
+        )
+
+    def _replace_members(self, families: Mapping[str, Any], finetuning: FineTuningRecord) -> None:
+        """Trained members take the places of those that they came of; their classes are called as the data call them."""
+        self._families, self.labels, self.finetuning = families, {}, finetuning
+        self._opened = self._voting = None
+        self._known, self._seconds = {}, {}
+        self.__dict__.pop("voters", None)
 
     @property
     def combination(self) -> Combination:
@@ -274,19 +395,43 @@ class Ensemble(Published):
             name=fit.held_out.name if fit.held_out is not None else "held-out",
             folds=fit.folds,
             seed=fit.seed,
+            temperature=fit.temperature,
         )
 
     def evaluate(
         self, held_out: HeldOut | MemberProbabilities | None = None, tests: Mapping[str, Data] | None = None
     ) -> EnsembleScores:
-        """Returns the metrics of the ensemble as it is, of its members and families, on these rows and on `tests`, by name."""
+        """Returns the metrics of the ensemble as it is, of its members and families, on these rows and on `tests`, by name.
+
+        `held_out`: a file is read as the rows that the ensemble was fitted on. What was given ready-made may be of members with other
+        names, see `names_of_members`. Rows whose image cannot be decoded are left out, with a warning. Raises InputError with the
+        problems of all sets before a model is run.
+        """
+        from hf_soup.ensembles.fit_problems import unknown_labels
+        from hf_soup.ensembles.given_predictions import as_members_of
+        from hf_soup.ensembles.probabilities import MemberProbabilities
         from hf_soup.ensembles.scores import score_ensemble
 
-        name = held_out.name if isinstance(held_out, HeldOut) else "rows"
-        sets = {name: self.member_probabilities(held_out)}
-        for name, each in (tests or {}).items():
-            sets[name] = self.member_probabilities(_like(held_out, each, name))
-        return score_ensemble(sets, self.combination)
+        combination = self.combination
+        problems = Problems()
+        rows = problems.of(lambda: self._labelled(held_out))
+        named = rows if rows is not None else self.given
+        name = (named.name if named is not None else "") or "rows"
+        sets = {name: rows}
+        for test, each in (tests or {}).items():
+            if test in sets:
+                problems.add(f"'{test}' is the name of two sets of rows; give one of them another name.")
+            sets[test] = problems.of(partial(self._test, rows, each, test))
+        for found in sets.values():
+            if isinstance(found, HeldOut) and (problem := unknown_labels(found, combination.classes)):
+                problems.add(problem)
+        problems.raise_any()
+        said = {test: self.member_probabilities(found) for test, found in sets.items()}
+        if self.given is not None or any(isinstance(found, MemberProbabilities) for found in sets.values()):
+            said = {
+                test: as_members_of(combination.families, data, combination.classes) for test, data in said.items()
+            }
+        return score_ensemble(said, combination)
 
     def predict(
         self,
@@ -354,11 +499,32 @@ def _checked(on_missing: OnMissing) -> OnMissing:
     return on_missing
 
 
-def _like(held_out: HeldOut | MemberProbabilities | None, data: Data, name: str) -> HeldOut | MemberProbabilities:
-    if not isinstance(data, str | Path):
-        return data
-    if not isinstance(held_out, HeldOut):
-        raise InputError(
-            f"{name}: is a file; give a HeldOut, since there is none whose task and columns it could take over."
+def classifying_task(name: str | None) -> Task:
+    """Returns the task of an ensemble. Raises InputError, listing those that there are, for another one or none."""
+    known = {each: found for each, found in all_tasks().items() if found.kind is Kind.CLASSIFICATION}
+    if name in known:
+        return known[name]
+    if name in all_tasks():
+        raise InputError(f"An ensemble classifies; there is none for {name}. Its tasks: {', '.join(sorted(known))}.")
+    said = f"There is no task '{name}'" if name is not None else "An ensemble needs a task (--task)"
+    raise InputError(f"{said}; its tasks: {', '.join(sorted(known))}.")
+
+
+def _same_models(voters: Voters) -> list[str]:
+    """A warning for each model that is a member more than once."""
+    places = [
+        (family, member)
+        for family, members in voters.families.items()
+        for member in members
+        if isinstance(member, ModelMember)
+    ]
+    counts = Counter(member.checkpoint.identity for _, member in places)
+    return [
+        "The same model votes more than once: "
+        + ", ".join(
+            f"{member.name} (family {family})" for family, member in places if member.checkpoint.identity == same
         )
-    return held_out.like(data, name)
+        + ". It counts as often; name it once if that is not meant."
+        for same, count in counts.items()
+        if count > 1
+    ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from hf_soup.ensembles.card_files import ensemble_card_files
+from hf_soup.ensembles.card_files import ensemble_card_files, with_pictures
 from hf_soup.ensembles.private_members import models_and_bases, without_private_names
 from hf_soup.ensembles.record import ENSEMBLE_RECORD, EnsembleRecord
 from hf_soup.ensembles.soundness import record_problems
@@ -32,6 +32,13 @@ class EnsembleFolder(RecordedFolder[EnsembleRecord]):
     def repositories(self) -> list[str]:
         return list(dict.fromkeys(one.repo_id for one in models_and_bases(self.record) if one.repo_id))
 
+    def copies(self) -> list[str]:
+        """Of bundled members, those too that were souped or put over their base: a bundle is asked for to be loaded anywhere, which
+        says nothing about who may have the weights."""
+        models = [model for member in self.record.members if member.folder is not None for model in member.models]
+        named = [one for model in models for one in (model, model.adapter_of) if one is not None]
+        return list(dict.fromkeys(one.repo_id for one in named if one.repo_id))
+
     def licensors(self) -> list[IngredientRecord]:
         """The models, and the bases of adapters among them."""
         return list({(one.name, one.revision, one.fingerprint): one for one in models_and_bases(self.record)}.values())
@@ -43,7 +50,7 @@ class EnsembleFolder(RecordedFolder[EnsembleRecord]):
         return record_problems(self.record)
 
     def record_for(self, private: frozenset[str]) -> EnsembleRecord:
-        return without_private_names(self.record, private)
+        return with_pictures(without_private_names(self.record, private))
 
     def card_files(
         self, cards: Sequence[IngredientCard], licence: Licence | None, repo_id: str, private: frozenset[str]

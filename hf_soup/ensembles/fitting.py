@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -41,8 +42,8 @@ def fit_combination(
 
     Raises InputError: unknown words, labels missing or of one class only, no row about which every member says something.
     """
+    _check(data, tier1, setting_problems(method, tiers, tier1, temperature, ridge))
     found = method_named(method)
-    _check(data, tiers, tier1, temperature, ridge)
     shape = found.shape or tiers
     data = _complete(data)
     temperatures = TEMPERATURES[temperature if found.tempered else "none"](data, shape, tier1)
@@ -83,7 +84,7 @@ def weight_intervals(
     method = method_named(combination.method)
     if method.reweigh is None or combination.weights is None:
         return {}
-    _check(data, combination.tiers, combination.tier1, "none", combination.ridge)
+    _check(data, combination.tier1, [])
     data = _complete(data)
     tiers = Tiers.of(data.family_members, combination.tiers, combination.tier1, combination.temperatures)
     true = Inputs(data, tiers).true
@@ -100,8 +101,15 @@ def weight_intervals(
     return dict(zip(tiers.names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
 
 
-def _check(data: MemberProbabilities, tiers: str, tier1: str, temperature: str, ridge: float) -> None:
-    problems = []
+def setting_problems(
+    method: str, tiers: str, tier1: str, temperature: str, ridge: float, folds: int = 5, seed: int = 0
+) -> list[str]:
+    """Returns everything that is wrong with how an ensemble is to be fitted, whatever the rows."""
+    problems: list[str] = []
+    try:
+        method_named(method)
+    except InputError as error:
+        problems += error.problems
     for name, value, known in (
         ("tiers", tiers, ("tiered", "flat")),
         ("tier1", tier1, ("mean", "logit_mean", "soup")),
@@ -111,6 +119,13 @@ def _check(data: MemberProbabilities, tiers: str, tier1: str, temperature: str, 
             problems.append(f"{name}='{value}': it is one of {', '.join(known)}.")
     if not (np.isfinite(ridge) and ridge >= 0):
         problems.append(f"ridge={ridge}: must be a finite number from 0.")
+    for name, number, least in (("folds", folds, 2), ("seed", seed, 0)):
+        if not isinstance(number, Integral) or number < least:
+            problems.append(f"{name}={number}: must be a whole number from {least}.")
+    return problems
+
+
+def _check(data: MemberProbabilities, tier1: str, problems: list[str]) -> None:
     if data.labels is None:
         problems.append(
             "These predictions have no labels; an ensemble is fitted on rows whose answers are known (labels=…)."

@@ -18,6 +18,20 @@ _FURTHEST_SUM = 0.01  # probabilities written with two or three decimals
 _ROUNDED_SUM = 1e-3  # what float16 leaves; beyond it somebody should know
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How whoever gave the arrays says something about them, for messages. `logits`: that they are logits. `missing`: that a row of
+    NaN means silence; None where that cannot be said. `labels`: what the labels are called."""
+
+    logits: str = "logits=True"
+    missing: str | None = "missing=True"
+    labels: str = "labels"
+
+
+IN_PYTHON = Wording()
+OF_A_FUNCTION = Wording("FunctionMember(…, logits=True)", None)
+
+
 @dataclass(frozen=True, eq=False)
 class GivenArrays:
     """`values`: float32 [members, rows, classes]. `sizes`: the number of members of each family."""
@@ -43,6 +57,7 @@ def read_arrays(
     *,
     logits: bool,
     missing: bool,
+    wording: Wording = IN_PYTHON,
 ) -> GivenArrays:
     """Returns what was given, checked. See `MemberProbabilities.of`. Raises InputError with all problems."""
     problems: list[str] = []
@@ -62,20 +77,20 @@ def read_arrays(
     values = np.empty((len(names), rows, n_classes), np.float32)
     for place, (name, array) in enumerate(arrays.items()):
         if array.shape in ((rows,), (rows, 1), (rows, n_classes)):
-            reader = _ReadMember(name, array, values[place], logits=logits, missing=missing)
+            reader = _ReadMember(name, array, values[place], logits=logits, missing=missing, wording=wording)
             problems += reader.problems
             warnings += reader.warnings
     if problems:
         raise InputError(problems)
     if label_indices is not None and len(np.unique(label_indices)) == 1:
         warnings.append(
-            f"All {rows} labels are {class_names[label_indices[0]]}: nothing can be fitted or compared on them."
+            f"All {rows:,} {wording.labels} are {class_names[label_indices[0]]}: nothing can be fitted or compared on them."
         )
     for name, member in zip(names, values, strict=True):
         if not logits and looks_softmaxed_twice(member, label_indices):
             warnings.append(
                 f"{name}: its probabilities look like a softmax of probabilities (none is above "
-                f"{np.nanmax(member):.3f}): a softmax may have been taken twice. Give the model's logits, with logits=True."
+                f"{np.nanmax(member):.3f}): a softmax may have been taken twice. Give the model's logits, and say so: {wording.logits}."
             )
     return GivenArrays(
         values,
@@ -259,8 +274,10 @@ def _missing(given: np.ndarray) -> np.ndarray:
 class _ReadMember:
     """Writes one member's probabilities into `out` [rows, classes], block by block, and notes what is wrong with them."""
 
-    def __init__(self, name: str, array: np.ndarray, out: np.ndarray, *, logits: bool, missing: bool) -> None:
-        self._name, self._logits, self._missing = name, logits, missing
+    def __init__(
+        self, name: str, array: np.ndarray, out: np.ndarray, *, logits: bool, missing: bool, wording: Wording
+    ) -> None:
+        self._name, self._logits, self._missing, self._wording = name, logits, missing, wording
         self._not_finite: list[int] = []
         self._out_of_range: list[int] = []
         self._wrong_sums: list[int] = []
@@ -309,23 +326,25 @@ class _ReadMember:
         found = []
         if self._not_finite:
             hint = (
-                "" if self._missing else " If a row of NaN means that the member says nothing about it: missing=True."
+                f" If a row of NaN means that the member says nothing about it: {self._wording.missing}."
+                if self._wording.missing is not None and not self._missing
+                else ""
             )
             found.append(f"{self._name}: NaN or infinity in {row_numbers(self._not_finite)}.{hint}")
         if self._out_of_range:
             found.append(
                 f"{self._name}: values below 0 or above 1 in {row_numbers(self._out_of_range)}; probabilities are fractions. If they "
-                "are logits: logits=True."
+                f"are logits: {self._wording.logits}."
             )
         if self._wrong_sums:
             found.append(
                 f"{self._name}: probabilities do not sum to 1 in {row_numbers(self._wrong_sums)} (furthest: {self._worst_sum:.4g}). "
-                "If they are logits: logits=True."
+                f"If they are logits: {self._wording.logits}."
             )
         if self._logits and self._already:
             found.append(
                 f"{self._name}: every row is positive and sums to 1: these are probabilities already, and another softmax would "
-                "spoil them; leave out logits=True."
+                f"spoil them; leave out {self._wording.logits}."
             )
         return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,22 @@ import numpy as np
 from hf_soup.ensembles.combination import Combination
 from hf_soup.ensembles.opening import OnMissing
 from hf_soup.ensembles.prediction import EnsemblePredictions
-from hf_soup.ensembles.probabilities import MemberProbabilities
+from hf_soup.ensembles.probabilities import Family, MemberProbabilities
 from hf_soup.errors import InputError, SoupError
+from hf_soup.progress import say
+
+Names = Mapping[str, Sequence[str]]
+"""The names of members, by family."""
 
 
 def read_given(given: Any, combination: Combination, *, logits: bool) -> MemberProbabilities:
     """Returns the probabilities in `given`: a `MemberProbabilities`, a mapping of families as for `MemberProbabilities.of`, or one
     array [members, rows, classes] in the order of the members. Raises InputError where members or classes are others."""
+    if isinstance(given, str | Path):
+        raise InputError(
+            f"{given}: this ensemble is of ready-made predictions and holds no model that could read rows. Give what its members say "
+            "about them: --predictions NAME=FILE,FILE … (arrays by family, or read_predictions)."
+        )
     if not isinstance(given, MemberProbabilities):
         if not isinstance(given, Mapping):
             given = _by_family(given, combination)
@@ -29,12 +40,56 @@ def read_given(given: Any, combination: Combination, *, logits: bool) -> MemberP
         given = MemberProbabilities.of(
             given, classes=combination.classes, members=combination.members, logits=logits, missing=True
         )
-    if set(given.members) != set(combination.members) or given.classes != combination.classes:
+    return as_members_of(combination.families, given, combination.classes)
+
+
+def as_members_of(families: Names, given: MemberProbabilities, classes: Sequence[str]) -> MemberProbabilities:
+    """Returns the predictions as those of an ensemble's members, under their names and in their families.
+
+    Where names are others, it says on standard error which member each stands for. Raises what `names_of_members` raises, and InputError for other classes.
+    """
+    if given.classes != tuple(classes):
         raise InputError(
-            f"The predictions are of {', '.join(given.members)} for {', '.join(given.classes)}; the ensemble is of "
-            f"{', '.join(combination.members)} for {', '.join(combination.classes)}."
+            f"The predictions are for the classes {', '.join(given.classes)}; the ensemble is for {', '.join(classes)}."
         )
-    return given
+    names = names_of_members(families, given.family_members)
+    if others := [f"{name} as {member}" for name, member in names.items() if name != member]:
+        say(f"By their places in their families, predictions are taken: {', '.join(others)}.")
+    members = tuple(names[name] for name in given.members)
+    place = {name: index for index, name in enumerate(members)}
+    grouped = tuple(Family(family, tuple(place[name] for name in each)) for family, each in families.items())
+    return replace(given, members=members, families=grouped)
+
+
+def names_of_members(families: Names, given: Names) -> dict[str, str]:
+    """Returns which member of the ensemble each given name stands for.
+
+    A member's own name stands for it, in whatever family it is given. Other names, as files of another test set have, stand for the
+    rest of their family in its order. Raises InputError where families differ in size, and for
+    the name of a member in another family.
+    """
+    own = [name for names in families.values() for name in names]
+    if sorted(own) == sorted(name for names in given.values() for name in names):
+        return {name: name for name in own}
+    sizes = {family: len(names) for family, names in given.items()}
+    expected = {family: len(names) for family, names in families.items()}
+    if sizes != expected:
+        raise InputError(
+            f"The predictions are of {_counted(sizes)}; the ensemble is of {_counted(expected)}: {', '.join(own)}."
+        )
+    strange = [
+        f"'{name}' is given for the family {family}, and is a member of another one; name the file otherwise, or give it there."
+        for family, names in given.items()
+        for name in names
+        if name in own and name not in families[family]
+    ]
+    if strange:
+        raise InputError(strange)
+    found: dict[str, str] = {}
+    for family, names in given.items():
+        rest = iter([name for name in families[family] if name not in names])
+        found |= {name: name if name in families[family] else next(rest) for name in names}
+    return found
 
 
 def predict_given(data: MemberProbabilities, combination: Combination, on_missing: OnMissing) -> EnsemblePredictions:

@@ -24,10 +24,13 @@ from hf_soup.evaluation.skeleton import layout
 from hf_soup.progress import say
 from hf_soup.ranks import on_main_process
 
+_SHORT_RUN_S = 10.0
+
 
 class HeldOutRun:
     """Runs members over one data set, one at a time. Predictions are kept under the digest of what they depend on, so nothing is
-    run twice; those of a function are not, since nobody can tell when it changes."""
+    run twice, but for the first model of an architecture where that takes seconds, to know its time without what starting takes;
+    those of a function are not kept, since nobody can tell when it changes."""
 
     def __init__(
         self, held_out: HeldOut, classes: tuple[str, ...], *, device: str | None, trust_remote_code: bool
@@ -41,6 +44,7 @@ class HeldOutRun:
         self._cache = PredictionCache()
         self._evaluator: Evaluator | None = None
         self._kind = ""
+        self._warm = False
 
     def probabilities(self, voters: Voters, on_missing: OnMissing = "error") -> MemberProbabilities:
         """Returns the probabilities of all members, with labels and groups.
@@ -114,7 +118,11 @@ class HeldOutRun:
             raise InputError(
                 f"{member.label}: its classes are {', '.join(predictions.classes)}, those of the ensemble {', '.join(self.classes)}."
             )
-        self._note_seconds(member, evaluator, evaluator.forward_passes > passes)
+        ran = evaluator.forward_passes > passes
+        if ran and not self._warm:
+            evaluator.seconds_of_rows = self._seconds_without_warm_up(checkpoint, evaluator)
+            self._warm = True
+        self._note_seconds(member, evaluator, ran)
         return softmax(predictions.logits)
 
     def _evaluator_for(self, checkpoint: Checkpoint, held_out: HeldOut) -> Evaluator:
@@ -124,10 +132,22 @@ class HeldOutRun:
             self._evaluator = Evaluator(
                 held_out, cache=self._cache, device=self._device, trust_remote_code=self._trust_remote_code
             )
-            self._kind = kind
+            self._kind, self._warm = kind, False
             return self._evaluator
         self._evaluator = self._evaluator.on(held_out)
         return self._evaluator
+
+    def _seconds_without_warm_up(self, checkpoint: Checkpoint, evaluator: Evaluator) -> float | None:
+        """What the rows take. The first run of an architecture also starts threads and prepares kernels, which on few rows takes
+        longer than they do; a short one is run again for its time."""
+        seconds = evaluator.seconds_of_rows
+        if not on_main_process(lambda: seconds is not None and seconds < _SHORT_RUN_S):
+            return seconds
+        with tempfile.TemporaryDirectory(prefix="hf-soup-") as folder:
+            again = evaluator.on(evaluator.held_out)
+            again.cache = PredictionCache(folder)  # where nothing is known, so that it runs
+            again.predictions(checkpoint)
+        return again.seconds_of_rows
 
     def _note_seconds(self, member: ModelMember, evaluator: Evaluator, ran: bool) -> None:
         """Kept beside the predictions, so that they can be told when nothing has to run."""

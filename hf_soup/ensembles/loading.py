@@ -11,7 +11,7 @@ import numpy as np
 
 from hf_soup.checkpoints import ModelRef, PinnedRef, open_checkpoint, open_folder, resolve
 from hf_soup.checkpoints.folder import ModelFolder
-from hf_soup.ensembles.bundle_check import bundled_ref
+from hf_soup.ensembles.bundle_check import bundled_ref, exchanged_members
 from hf_soup.ensembles.combination import Combination
 from hf_soup.ensembles.member import FunctionMember
 from hf_soup.ensembles.probabilities import Family, MemberProbabilities
@@ -46,7 +46,13 @@ def load_ensemble(
     if ENSEMBLE_RECORD not in folder.files:
         raise InputError(f"{folder.ref.label}: has no {ENSEMBLE_RECORD}, so it is not an ensemble of hf-soup.")
     record = EnsembleRecord.read(folder.local_path(ENSEMBLE_RECORD))
-    return ensemble_in(folder, record, members=members or {}, token=token, cache_dir=cache_dir, **options)
+    if problems := exchanged_members(folder, record):
+        raise InputError(problems)
+    made = ensemble_in(folder, record, members=members or {}, token=token, cache_dir=cache_dir, **options)
+    made.loaded_from = folder
+    made.bundled = {member.name: member for member in record.members if member.folder is not None}
+    made._saved = (folder.ref.path, made.combination)
+    return made
 
 
 def ensemble_in(
@@ -101,6 +107,7 @@ def held_out_like(record: EnsembleRecord, data: str | Path) -> HeldOut:
         columns=record.columns,
         max_length=record.max_length,
         group_by=record.fit.group_by if record.fit is not None else None,
+        unreadable="leave_out",
     )
 
 

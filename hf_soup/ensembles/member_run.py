@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hf_soup.checkpoints import Checkpoint
+from hf_soup.ensembles.freed_memory import give_back
 from hf_soup.ensembles.rows import Rows
 from hf_soup.errors import InputError
 from hf_soup.evaluation.cache_key import preprocessing_digest
@@ -41,13 +42,18 @@ class LoadedModel:
             self._skeleton: Skeleton = like._skeleton
         else:
             if like is not None:
-                like._skeleton.model = None  # two models at once may be too many
+                like._let_go()
             self._skeleton = Skeleton(
                 checkpoint, task.auto_class, hardware.device, trust_remote_code=trust_remote_code
             )
-        self._model = self._skeleton.load(checkpoint)
+        self._model: Any = self._skeleton.load(checkpoint)
         self._batch_size: int | None = None
         """That fitted into memory the last time, where it was less than asked for."""
+
+    def _let_go(self) -> None:
+        """Two models at once may be too many: of this one nothing stays, whoever else still has this object."""
+        self._model = self._skeleton.model = None
+        give_back()
 
     @property
     def encoding(self) -> str:
@@ -63,6 +69,7 @@ class LoadedModel:
         if self._batch_size is not None:
             size = min(size, self._batch_size)
         outputs, fitted = run_rows(self._task, self._model, encoded, rows.digests, size, self._hardware, self.label)
+        give_back()  # what batches took, before another model is loaded
         if fitted < size:
             self._batch_size = fitted
         logits: np.ndarray[Any, Any] = outputs["logits"]

@@ -84,11 +84,6 @@ def quadratic_on_simplex(matrix: np.ndarray, linear: np.ndarray, start: np.ndarr
     return x / x.sum()
 
 
-def mixture_loss(true: np.ndarray, weights: np.ndarray, counts: np.ndarray | None = None) -> float:
-    """−mean ln(true · weights), float64, for the arrays of `mixture_weights`."""
-    return _objective(true, None if counts is None else counts / counts.sum(dtype=np.float64), weights, 0.0)
-
-
 def _objective(true: np.ndarray, shares: np.ndarray | None, weights: np.ndarray, ridge: float) -> float:
     logs = np.log(true @ weights)
     loss = logs.mean() if shares is None else shares @ logs

@@ -6,7 +6,7 @@ import numpy as np
 
 from hf_soup.ensembles.ballots import Ballots, MemberFailed
 from hf_soup.ensembles.combination import Combination
-from hf_soup.ensembles.early_exit import decide_early, units_of
+from hf_soup.ensembles.early_exit import decide_early, units_of, why_nothing_is_saved
 from hf_soup.ensembles.opening import OnMissing, Voters
 from hf_soup.ensembles.prediction import EnsemblePredictions
 from hf_soup.ensembles.rows import Rows
@@ -81,7 +81,8 @@ def _vote(combination: Combination, ballots: Ballots, early_exit: bool) -> tuple
     probabilities[~by_all] = sums[~by_all] / sums[~by_all].sum(axis=1, keepdims=True)
     if by_all.any():
         probabilities[by_all] = combination.combine(ballots.of(combination.members)[:, by_all])
-    return probabilities, []
+    why = why_nothing_is_saved(units)
+    return probabilities, [why] if why else []
 
 
 def _without_weight(combination: Combination) -> set[str]:

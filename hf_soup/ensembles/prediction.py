@@ -6,18 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A row that no member could be asked about. `row`: its number, from 1, without a header; `id`: as in the predictions."""
-
-    row: int
-    id: str
-    reason: str
-
-    def __str__(self) -> str:
-        named = "" if self.id == str(self.row) else f" ({self.id})"
-        return f"row {self.row}{named}: {self.reason}"
+from hf_soup.evaluation.left_out import LeftOut
 
 
 @dataclass(frozen=True, eq=False)

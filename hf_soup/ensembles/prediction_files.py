@@ -7,43 +7,23 @@ enough. An array (.npy) has the classes' order that `classes` says and the rows'
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from hf_soup.ensembles.answers import Answers, read_answers, some_rows
+from hf_soup.ensembles.given_arrays import Wording, read_arrays
+from hf_soup.ensembles.given_predictions import Names, as_members_of, names_of_members
+from hf_soup.ensembles.member_files import MemberFile, member_names, read_member_file
 from hf_soup.ensembles.probabilities import MemberProbabilities
 from hf_soup.errors import InputError
-from hf_soup.evaluation.data_files import Table, read_table, row_numbers
-from hf_soup.evaluation.labels import label_name
+from hf_soup.evaluation.data_files import row_numbers
+from hf_soup.problems import Problems
 
 _NO_CLASSES = ("label", "predicted", "group")
-_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Answers:
-    """By row. `ids` None: rows are known by their places; `groups` None: each row is its own."""
-
-    name: str
-    ids: list[str] | None
-    labels: list[str]
-    groups: list[str] | None
-
-
-@dataclass(frozen=True)
-class MemberFile:
-    """One member's file. `values`: float64 [rows, classes], or [rows] of an array with one column.
-
-    `ids` and `classes` are None for an array, which has neither.
-    """
-
-    name: str
-    ids: list[str] | None
-    classes: tuple[str, ...] | None
-    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,7 +35,11 @@ class PredictionFiles:
     logits: bool = False
 
     def read(
-        self, classes: Sequence[str], columns: Mapping[str, str], group_by: str | None
+        self,
+        classes: Sequence[str],
+        columns: Mapping[str, str],
+        group_by: str | None,
+        members: Names | None = None,
     ) -> dict[str, MemberProbabilities]:
         """Returns each set by the name of its labels. Raises what `read_predictions` raises."""
         first, *others = self.labels
@@ -67,6 +51,7 @@ class PredictionFiles:
             columns=columns,
             group_by=group_by,
             logits=self.logits,
+            members=members,
         )
         return {str(first): data, **tests}
 
@@ -80,206 +65,192 @@ def read_predictions(
     columns: Mapping[str, str] | None = None,
     group_by: str | None = None,
     logits: bool = False,
+    members: Names | None = None,
 ) -> tuple[MemberProbabilities, dict[str, MemberProbabilities]]:
     """Returns the members' probabilities for the rows in `labels`, and for those of each test set.
 
     `families`: the files of each family's members; a member is called as its file. `labels`, and each of `tests`: a table with
     the columns id and label; a member's file holds the rows of all of them, and without labels those of the first file.
     `columns`: {"id": "qid", "label": "target"} for columns of other names. `group_by`: a column of `labels`. `logits`: the
-    files hold logits. Raises InputError with all problems: files without ids or numbers, rows or classes that differ between
-    members, rows in two sets, labels that are no class, and what `MemberProbabilities.of` finds.
+    files hold logits. `members`: of the ensemble whose members these are; see `names_of_members` for files of other names. Raises
+    InputError with the problems of all files: without ids or numbers, rows or classes that differ between members, rows in two
+    sets, labels that are no class, and what `MemberProbabilities.of` finds.
     """
     renamed = {"id": "id", "label": "label", **(columns or {})}
     if unknown := sorted(set(renamed) - {"id", "label"}):
         raise InputError(f"columns: predictions have no column '{unknown[0]}' to rename; they have id and label.")
-    problems = [
+    problems = Problems()
+    problems.extend(
         f"The family '{name}' has no members; give it a file." for name, paths in families.items() if not paths
-    ]
-    if not families:
-        problems.append("There are no predictions; give a file for each member: --predictions NAME=FILE,FILE.")
-    if tests and labels is None:
-        problems.append("Test sets need labelled rows to fit on beside them (--data).")
-    if problems:
-        raise InputError(problems)
-    sets = [Path(path) for path in (labels, *(tests or {}).values()) if path is not None]
-    several = [_answers(path, renamed, group_by) for path in sets]
-    answers = _together(several) if several else None
-    files = _read_all(families, {*renamed.values(), *_NO_CLASSES, *([group_by] if group_by else [])}, renamed["id"])
-    names = _classes(files, classes, answers)
-    ids, values = _aligned(files, names, answers, logits)
-    places = iter(values)
-    whole = MemberProbabilities.of(
-        {family: [next(places) for _ in paths] for family, paths in families.items()},
-        labels=None if answers is None else answers.labels,
-        classes=names,
-        groups=None if answers is None else answers.groups,
-        ids=ids,
-        members=[file.name for file in files],
-        logits=logits,
     )
+    if not families:
+        problems.add("There are no predictions; give a file for each member: --predictions NAME=FILE,FILE.")
+    if tests and labels is None:
+        problems.add("Test sets need labelled rows to fit on beside them (--data).")
+    several, answers = read_answers([labels, *(tests or {}).values()], renamed, group_by, problems)
+    read = _Files(
+        families, {*renamed.values(), *_NO_CLASSES, *([group_by] if group_by else [])}, renamed["id"], problems
+    )
+    if members is not None and families:
+        wanted = members
+        problems.of(lambda: names_of_members(wanted, read.names))
+    whole = read.together(classes, answers, logits, labels_are_known=answers is not None or labels is None)
+    problems.raise_any()
+    assert whole is not None
+    if members is not None:
+        whole = as_members_of(members, whole, whole.classes)
     if len(several) < 2:
-        return whole, {}
+        return replace(whole, name=several[0].name if several else ""), {}
     ends = np.cumsum([len(each.labels) for each in several])
-    parts = [whole.subset(np.arange(end - len(each.labels), end)) for each, end in zip(several, ends, strict=True)]
+    parts = [
+        replace(
+            whole.subset(np.arange(end - len(each.labels), end)),
+            name=each.name,
+            warnings=(*whole.warnings, *_one_class_only(each, answers)),
+        )
+        for each, end in zip(several, ends, strict=True)
+    ]
     return parts[0], dict(zip(tests or {}, parts[1:], strict=True))
 
 
-def _together(several: Sequence[Answers]) -> Answers:
-    """All sets below each other. Raises InputError for rows without ids, and rows in two sets."""
-    if len(several) == 1:
-        return several[0]
-    problems, seen = [], dict[str, str]()
-    for each in several:
-        if each.ids is None:
-            problems.append(
-                f"{each.name}: has no column 'id', by which rows are told apart from those of the other sets."
+def _one_class_only(of_set: Answers, all_sets: Answers | None) -> list[str]:
+    """Of one of several sets; of all together `read_arrays` says it."""
+    found = set(of_set.labels)
+    if len(found) > 1 or all_sets is None or len(set(all_sets.labels)) == 1:
+        return []
+    return [
+        f"All {len(of_set.labels):,} labels of {of_set.name} are {found.pop()}: nothing can be fitted or compared on them."
+    ]
+
+
+class _Files:
+    """The members' files. What is wrong with one does not hide what is wrong with another."""
+
+    def __init__(
+        self,
+        families: Mapping[str, Sequence[str | Path]],
+        no_classes: set[str],
+        id_column: str,
+        problems: Problems,
+    ) -> None:
+        self._problems = problems
+        self._files: dict[str, list[MemberFile]] = {}
+        self.names: dict[str, list[str]] = {family: [] for family in families}
+        """Of all members by family, also of those whose files cannot be read."""
+        paths = [(family, Path(path)) for family, members in families.items() for path in members]
+        for name, (family, path) in zip(member_names(paths), paths, strict=True):
+            self.names[family].append(name)
+            file = problems.of(partial(read_member_file, name, path, no_classes, id_column))
+            if file is not None:
+                problems.extend(file.problems)
+                self._files.setdefault(family, []).append(file)
+        self._complete = len(paths) == sum(map(len, self._files.values()))
+
+    def together(
+        self, classes: Sequence[str] | None, answers: Answers | None, logits: bool, *, labels_are_known: bool
+    ) -> MemberProbabilities | None:
+        """Returns what all say, as far as their files are sound; their problems are noted."""
+        files = [file for several in self._files.values() for file in several]
+        names = _classes(files, classes, answers)
+        if names is None:
+            if files and labels_are_known and self._complete:
+                self._problems.add(
+                    "It is not known which column stands for which class; say so in the columns' order: --classes NAME,NAME,… "
+                    "(classes=[…])."
+                )
+            return None
+        strange = dict(_strangers(files, names))
+        self._problems.extend(strange.values())
+        unknown = _unknown_labels(answers, names) if answers is not None else ""
+        if unknown:
+            self._problems.add(unknown)
+        if not labels_are_known and any(file.ids is None for file in files):
+            return None  # an array's rows are those of the labels
+        alike = [file for file in files if file.name not in strange]
+        found = self._problems.of(lambda: _aligned(alike, names, answers, logits)) if alike else None
+        if found is None:
+            return None
+        ids, values, problems = found
+        self._problems.extend(problems)
+        sound = {
+            family: [values[file.name] for file in several if file.name in values and not file.problems]
+            for family, several in self._files.items()
+        }
+        given = (
+            self._problems.of(
+                lambda: read_arrays(
+                    {family: arrays for family, arrays in sound.items() if arrays},
+                    answers.labels if answers is not None and not unknown else None,
+                    names,
+                    answers.groups if answers is not None else None,
+                    ids,
+                    [file.name for file in files if file.name in values and not file.problems],
+                    logits=logits,
+                    missing=False,
+                    wording=Wording(
+                        "--logits (logits=True)",
+                        None,
+                        f"labels of {answers.name}" if answers is not None else "labels",
+                    ),
+                )
             )
-        twice = [name for name in each.ids or () if name in seen]
-        if twice:
-            problems.append(
-                f"{each.name}: has {_some_rows(twice)}, which {seen[twice[0]]} has too; a row can be in one set."
-            )
-        seen |= dict.fromkeys(each.ids or (), each.name)
-    if problems:
-        raise InputError(problems)
-    groups = [group for each in several for group in each.groups or ()]
-    return Answers(
-        " and ".join(each.name for each in several),
-        [name for each in several for name in each.ids or ()],
-        [label for each in several for label in each.labels],
-        groups or None,
-    )
-
-
-def _answers(path: Path, renamed: Mapping[str, str], group_by: str | None) -> Answers:
-    table = read_table(path)
-    problems = []
-    for name in (renamed["label"], *([group_by] if group_by else [])):
-        if name not in table.columns:
-            problems.append(f"{table.name}: has no column '{name}'; its columns: {', '.join(table.columns)}.")
-            continue
-        empty = [number for number, record in enumerate(table.records, 1) if _is_empty(record.get(name))]
-        if empty:
-            problems.append(f"{table.name}: {row_numbers(empty)}: '{name}' is empty.")
-    if problems:
-        raise InputError(problems)
-
-    def column(name: str) -> list[str]:
-        return [label_name(record[name]) for record in table.records]
-
-    return Answers(
-        table.name,
-        _ids(table, renamed["id"]) if renamed["id"] in table.columns else None,
-        column(renamed["label"]),
-        column(group_by) if group_by else None,
-    )
-
-
-def _read_all(families: Mapping[str, Sequence[str | Path]], no_classes: set[str], id_column: str) -> list[MemberFile]:
-    paths = [(family, Path(path)) for family, members in families.items() for path in members]
-    files: list[MemberFile] = []
-    problems: list[str] = []
-    for name, (_, path) in zip(_member_names(paths), paths, strict=True):
-        try:
-            files.append(_array(name, path) if path.suffix == ".npy" else _table(name, path, no_classes, id_column))
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return files
-
-
-def _member_names(paths: Sequence[tuple[str, Path]]) -> list[str]:
-    """The files' names; with their family, and then their number, where two would be called the same."""
-    counts = Counter(path.stem for _, path in paths)
-    names = [path.stem if counts[path.stem] == 1 else f"{family}/{path.stem}" for family, path in paths]
-    counts = Counter(names)
-    return [name if counts[name] == 1 else f"{name}-{place}" for place, name in enumerate(names, 1)]
-
-
-def _array(name: str, path: Path) -> MemberFile:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: is not a readable .npy file ({error}).") from error
-    if not np.issubdtype(values.dtype, np.number) or values.ndim not in (1, 2):
-        raise InputError(f"{path}: holds {values.dtype} of shape {values.shape}; numbers [rows, classes] are needed.")
-    return MemberFile(name, None, None, values.astype(np.float64))
-
-
-def _table(name: str, path: Path, no_classes: set[str], id_column: str) -> MemberFile:
-    table = read_table(path)
-    if id_column not in table.columns:
-        raise InputError(
-            f"{table.name}: has no column '{id_column}', by which rows are matched; its columns: {', '.join(table.columns)}. "
-            "Say which one it is: --column id=…"
+            if any(sound.values())
+            else None
         )
-    classes = tuple(column for column in table.columns if column not in no_classes)
-    if not classes:
-        raise InputError(f"{table.name}: has no column of probabilities beside '{id_column}'; one a class is needed.")
-    values = np.empty((len(table.records), len(classes)))
-    problems = []
-    for place, column in enumerate(classes):
-        wrong = []
-        for row, record in enumerate(table.records):
-            number = _number(record.get(column))
-            if number is None:
-                wrong.append(row + 1)
-            else:
-                values[row, place] = number
-        if wrong:
-            problems.append(f"{table.name}: {row_numbers(wrong)}: '{column}' is not a number.")
-    if problems:
-        raise InputError(problems)
-    return MemberFile(name, _ids(table, id_column), classes, values)
+        return None if given is None else MemberProbabilities.checked(given)
 
 
-def _classes(files: Sequence[MemberFile], given: Sequence[str] | None, answers: Answers | None) -> list[str]:
-    """The names of all classes: as given, else those of the tables' columns, in their natural order."""
-    known = list(given) if given else None
-    from_tables = {file.classes for file in files if file.classes is not None and len(file.classes) > 1}
-    if known is None and from_tables:
-        known = sorted(next(iter(from_tables)), key=_natural)
-    if known is None and answers is not None:
-        labels = sorted(set(answers.labels), key=_natural)
-        columns = {file.values.shape[1] if file.values.ndim == 2 else 2 for file in files}
-        named = all(file.classes is None or set(file.classes) <= set(labels) for file in files)
-        if (any(file.classes is not None for file in files) and len(labels) == 2 and named) or (
-            columns == {len(labels)} and labels == [str(number) for number in range(len(labels))]
-        ):
-            known = labels
-    if known is None:
-        raise InputError(
-            "It is not known which column stands for which class; say so in the columns' order: --classes NAME,NAME,… "
-            "(classes=[…])."
-        )
-    problems = []
+def _classes(files: Sequence[MemberFile], given: Sequence[str] | None, answers: Answers | None) -> list[str] | None:
+    """The names of all classes: as given, else those of the tables' columns, in their natural order; None where nothing says it.
+
+    Where tables differ, those are right that know all labels, and then those that are more.
+    """
+    if given:
+        return list(given)
+    labels = sorted(set(answers.labels), key=_natural) if answers is not None else []
+    tables = Counter(frozenset(file.classes) for file in files if file.classes is not None and len(file.classes) > 1)
+    if tables:
+        best, _ = max(tables.items(), key=lambda item: (item[0].issuperset(labels), item[1]))
+        return sorted(best, key=_natural)
+    columns = {file.values.shape[1] if file.values.ndim == 2 else 2 for file in files}
+    named = all(file.classes is None or set(file.classes) <= set(labels) for file in files)
+    if (any(file.classes is not None for file in files) and len(labels) == 2 and named) or (
+        columns == {len(labels)} and labels == [str(number) for number in range(len(labels))]
+    ):
+        return labels
+    return None
+
+
+def _strangers(files: Sequence[MemberFile], known: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yields the name of each file whose classes are others, and the problem."""
     for file in files:
         if file.classes is None:
             continue
         one_of_two = len(known) == 2 and len(file.classes) == 1 and file.classes[0] in known
         if not one_of_two and set(file.classes) != set(known):
-            problems.append(
+            yield (
+                file.name,
                 f"{file.name}: has columns for {', '.join(file.classes)}; the classes are {', '.join(known)}. All members must have "
-                "the same."
+                "the same.",
             )
-    if answers is not None:
-        unknown = [number for number, label in enumerate(answers.labels, 1) if label not in known]
-        if unknown:
-            names = sorted({answers.labels[number - 1] for number in unknown}, key=_natural)
-            problems.append(
-                f"{answers.name}: {row_numbers(unknown)}: {', '.join(names)} is not a class of the predictions "
-                f"({', '.join(known)})."
-            )
-    if problems:
-        raise InputError(problems)
-    return known
+
+
+def _unknown_labels(answers: Answers, known: Sequence[str]) -> str:
+    """The problem, empty where every label is a class."""
+    unknown = [number for number, label in enumerate(answers.labels, 1) if label not in known]
+    if not unknown:
+        return ""
+    names = sorted({answers.labels[number - 1] for number in unknown}, key=_natural)
+    return f"{answers.name}: {row_numbers(unknown)}: {', '.join(names)} is not a class of the predictions ({', '.join(known)})."
 
 
 def _aligned(
     files: Sequence[MemberFile], classes: Sequence[str], answers: Answers | None, logits: bool
-) -> tuple[list[str] | None, list[np.ndarray]]:
-    """Returns (ids, each member's values) in the order of the answers' rows, or of the first file that has ids."""
+) -> tuple[list[str] | None, dict[str, np.ndarray], list[str]]:
+    """Returns (ids, values by member, problems), in the order of the answers' rows, or of the first file that has ids.
+
+    A file whose rows are others is a problem and has no values. Raises InputError where rows cannot be matched at all.
+    """
     with_ids = [file for file in files if file.ids is not None]
     reference: tuple[str, list[str] | None] = (
         (answers.name, answers.ids)
@@ -295,27 +266,26 @@ def _aligned(
         without = next(file.name for file in files if file.ids is None)
         raise InputError(f"{without}: an array has no ids, so that its rows can only be matched with labels (--data).")
     rows = len(ids) if ids is not None else len(answers.labels) if answers is not None else len(files[0].values)
-    problems, values = [], []
+    problems: list[str] = []
+    values: dict[str, np.ndarray] = {}
     for file in files:
         if file.ids is None or ids is None:
             if len(file.values) != rows:
                 problems.append(f"{file.name}: has {len(file.values)} rows, {where} has {rows}.")
             else:
-                values.append(file.values)
+                values[file.name] = file.values
             continue
         place = {name: row for row, name in enumerate(file.ids)}
         lacking = [name for name in ids if name not in place]
         wanted = set(ids)
         extra = [name for name in file.ids if name not in wanted]
         if lacking:
-            problems.append(f"{file.name}: has no {_some_rows(lacking)}, which {where} has.")
+            problems.append(f"{file.name}: has no {some_rows(lacking)}, which {where} has.")
         if extra:
-            problems.append(f"{file.name}: has {_some_rows(extra)}, which {where} has not.")
+            problems.append(f"{file.name}: has {some_rows(extra)}, which {where} has not.")
         if not lacking and not extra:
-            values.append(_in_class_order(file, classes, logits)[[place[name] for name in ids]])
-    if problems:
-        raise InputError(problems)
-    return ids, values
+            values[file.name] = _in_class_order(file, classes, logits)[[place[name] for name in ids]]
+    return ids, values, problems
 
 
 def _in_class_order(file: MemberFile, classes: Sequence[str], logits: bool) -> np.ndarray:
@@ -327,36 +297,6 @@ def _in_class_order(file: MemberFile, classes: Sequence[str], logits: bool) -> n
             return only
         return -only if logits else 1 - only
     return file.values[:, [file.classes.index(name) for name in classes]]
-
-
-def _ids(table: Table, column: str) -> list[str]:
-    empty = [number for number, record in enumerate(table.records, 1) if _is_empty(record.get(column))]
-    if empty:
-        raise InputError(f"{table.name}: {row_numbers(empty)}: '{column}' is empty.")
-    ids = [label_name(record[column]) for record in table.records]
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise InputError(f"{table.name}: has {_some_rows(twice)} more than once.")
-    return ids
-
-
-def _some_rows(ids: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in ids[:_SHOWN])
-    more = f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
-    return f"row{'s' if len(ids) > 1 else ''} {shown}{more}"
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or not str(value).strip() or value != value
 
 
 def _natural(name: str) -> tuple[int, int, str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from hf_soup.ensembles.record import EnsembleRecord, MemberRecord
+from collections.abc import Mapping
+
+from hf_soup.ensembles.record import EnsembleRecord, FineTuningRecord, MemberRecord
 from hf_soup.merging.record import IngredientRecord
 from hf_soup.publishing.private_names import masked, replaced, replacements_for
 
 
 def models_and_bases(record: EnsembleRecord) -> list[IngredientRecord]:
-    """Returns every model that the record names, with the bases of adapters."""
-    models = record.ingredients
+    """Returns every model that the record names, with those that fine-tuned members came of and the bases of adapters."""
+    starts = record.finetuning.starts.values() if record.finetuning is not None else ()
+    models = [*record.ingredients, *starts]
     return [*models, *(one.adapter_of for one in models if one.adapter_of is not None)]
 
 
@@ -21,6 +24,8 @@ def without_private_names(record: EnsembleRecord, hidden: frozenset[str]) -> Ens
 
     def member(one: MemberRecord) -> MemberRecord:
         models = [masked(model, hidden) for model in one.models]
+        # A fine-tuned model has no repository, and may be called after one.
+        models = [model.model_copy(update={"name": replaced(model.name, names)}) for model in models]
         return one.model_copy(update={"name": replaced(one.name, names), "models": models})
 
     families = [
@@ -35,7 +40,17 @@ def without_private_names(record: EnsembleRecord, hidden: frozenset[str]) -> Ens
     return record.model_copy(
         update={
             "families": families,
+            "finetuning": _finetuning(record, hidden, names),
             "combination": replaced(record.combination, names),
             "evidence": replaced(record.evidence, names),
         }
     )
+
+
+def _finetuning(record: EnsembleRecord, hidden: frozenset[str], names: Mapping[str, str]) -> FineTuningRecord | None:
+    found = record.finetuning
+    if found is None:
+        return None
+    starts = {replaced(name, names): masked(model, hidden) for name, model in found.starts.items()}
+    epochs = [epoch.model_copy(update={"weights": replaced(epoch.weights, names)}) for epoch in found.epochs]
+    return found.model_copy(update={"starts": starts, "epochs": epochs})

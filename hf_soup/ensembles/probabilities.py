@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_soup.ensembles.given_arrays import read_arrays
+from hf_soup.ensembles.given_arrays import GivenArrays, read_arrays
 from hf_soup.ensembles.tiers import Tier1, Tiers, row_blocks
 from hf_soup.errors import InputError
 
@@ -34,7 +34,8 @@ class MemberProbabilities:
 
     `values`: float32 [M, N, C], also a memory map; rows sum to 1, and a row of NaN means that the member says nothing about it.
     `ids`: str [N]. `labels`: int64 [N], indices into `classes`; None where they are not known. `groups`: int64 [N], what stays
-    together in splits and resampling; None: each row for itself. `warnings`: what looked odd when they were read.
+    together in splits and resampling; None: each row for itself. `warnings`: what looked odd when they were read. `name`: of the rows
+    in messages, as a file has one; "" where they have none.
     """
 
     values: np.ndarray
@@ -45,6 +46,7 @@ class MemberProbabilities:
     labels: np.ndarray | None = None
     groups: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
+    name: str = ""
 
     def __post_init__(self) -> None:
         shape = (len(self.members), len(self.ids), len(self.classes))
@@ -85,7 +87,13 @@ class MemberProbabilities:
         missing, too many or unknown. Rows that sum to 1 within 0.01 are divided by their sums. What looks like a softmax of
         probabilities is a warning.
         """
-        given = read_arrays(families, labels, classes, groups, ids, members, logits=logits, missing=missing)
+        return cls.checked(
+            read_arrays(families, labels, classes, groups, ids, members, logits=logits, missing=missing)
+        )
+
+    @classmethod
+    def checked(cls, given: GivenArrays) -> MemberProbabilities:
+        """Returns arrays that `read_arrays` has checked, family by family."""
         starts = np.cumsum([0, *given.sizes])
         return cls(
             values=given.values,
@@ -129,6 +137,7 @@ class MemberProbabilities:
             labels=None if self.labels is None else self.labels[rows],
             groups=None if self.groups is None else self.groups[rows],
             warnings=self.warnings,
+            name=self.name,
         )
 
     def family_values(self, tier1: Tier1 = "mean", temperatures: Mapping[str, float] | None = None) -> np.ndarray:
@@ -156,6 +165,7 @@ class MemberProbabilities:
             "families": [asdict(family) for family in self.families],
             "classes": self.classes,
             "warnings": self.warnings,
+            "name": self.name,
         }
         # Beside the old files first: they may be what `values` is a map of.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
@@ -186,6 +196,7 @@ class MemberProbabilities:
                 labels=rows.get("labels"),
                 groups=rows.get("groups"),
                 warnings=tuple(about["warnings"]),
+                name=about.get("name", ""),
             )
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(

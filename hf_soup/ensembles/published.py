@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from hf_soup.ranks import on_main_process
 
 if TYPE_CHECKING:
+    from hf_soup.checkpoints.folder import ModelFolder
     from hf_soup.ensembles.ensemble import Ensemble
-    from hf_soup.ensembles.record import EnsembleRecord
+    from hf_soup.ensembles.record import EnsembleRecord, MemberRecord
 
 
 class Published:
@@ -21,8 +23,12 @@ class Published:
     record: EnsembleRecord | None = None
     grouped_by: str | None = None
     """The column from which the groups of given predictions came, for the record."""
-    _saved: tuple[Path, Any] | None = None
-    """The folder where it was saved last, and the combination that it had then."""
+    loaded_from: ModelFolder | None = None
+    """The folder or commit that it was loaded from."""
+    bundled: Mapping[str, MemberRecord] = MappingProxyType({})
+    """What was recorded of the members that lie there: what they are copies of."""
+    _saved: tuple[Path | None, Any] | None = None
+    """The folder where it was saved last (None: that it was loaded from), and the combination that it had then."""
 
     @classmethod
     def from_pretrained(
@@ -55,7 +61,7 @@ class Published:
     ) -> Path:
         """Writes the ensemble into a folder and returns it: record, card, pictures, metrics; with `bundle` the members too.
 
-        The folder gets its name when it is complete. `license`: the Hub's identifier, where the members' differ. Raises
+        One that was loaded from a bundle is saved as a bundle. The folder gets its name when it is complete. `license`: the Hub's identifier, where the members' differ. Raises
         InputError when there are no weights yet, a member is missing, or the folder exists and is not to be overwritten.
         """
         from hf_soup.ensembles.saving import save_ensemble
@@ -75,12 +81,14 @@ class Published:
         license: str | None = None,
         name_private: bool = False,
         bundle: bool = False,
+        publish_private_weights: bool = False,
         token: str | bool | None = None,
     ) -> str:
         """Publishes the ensemble and returns the URL of the commit or pull request. See `hf_soup.publishing.push`.
 
-        The folder where it was saved last is what is published, with a card that was edited there; an ensemble that was not
-        saved, or that was fitted again since, is saved for the purpose.
+        The folder where it was saved last, or that it was loaded from, is what is published, with a card that was edited there; an
+        ensemble that was not saved, or that was fitted again since, is saved for the purpose. Raises InputError, before anything is
+        sent, for a bundle with the weights of a private member on its way to a public repository, unless `publish_private_weights`.
         """
         from hf_soup.publishing.pushing import push
 
@@ -94,12 +102,23 @@ class Published:
                     revision=revision,
                     license=license,
                     name_private=name_private,
+                    publish_private_weights=publish_private_weights,
                     token=self.token if token is None else token,
                 )
             )
 
-        combination = cast("Ensemble", self).combination
-        if self._saved is not None and self._saved[1] is combination and self._saved[0].is_dir() and not bundle:
-            return send(self._saved[0])
+        if (saved := self._saved_folder(bundle)) is not None:
+            return send(saved)
         with tempfile.TemporaryDirectory(prefix="hf-soup-") as scratch:
             return send(self.save(Path(scratch) / repo_id.rpartition("/")[2], bundle=bundle, license=license))
+
+    def _saved_folder(self, bundle: bool) -> Path | None:
+        """The folder that holds the ensemble as it is now, with the members where that is wanted; None where there is none."""
+        if self._saved is None or self._saved[1] is not cast("Ensemble", self).combination:
+            return None
+        if bundle and (self.record is None or not self.record.is_bundle):
+            return None
+        if self._saved[0] is not None:
+            return self._saved[0] if self._saved[0].is_dir() else None
+        assert self.loaded_from is not None
+        return self.loaded_from.fetch(self.loaded_from.files)

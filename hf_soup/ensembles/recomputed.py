@@ -26,21 +26,30 @@ _ROW_METRICS = ("accuracy", "f1_macro", "auc", "ece")
 _STEPS = 2.0
 """Of these metrics one row near a tie makes a step of 1 / rows, and so many steps are let pass."""
 _BOUNDS = {"value": "", "low": ", from below,", "high": ", from above,"}
-_ALSO = ("differences", "weights", "left_out", "crossed")
+_ALSO = ("differences", "weights", "left_out", "crossed", "rivals")
 """The parts of a report beside its systems; costs are of one machine, the reliability curve is a picture."""
 _NAMES = ("name", "set", "of", "against", "metric")
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """`sets`: the names of the recorded data sets whose figures were computed again. `figures`: how many were. `largest`: the
-    largest difference among them. `differences`: a sentence for each that is beyond the tolerance. `notes`: what was not done."""
+    """`sets`: the names of the recorded data sets whose figures were computed again, `others`: those whose were not. `figures`: how
+    many were, of the `recorded` ones. `largest`: the largest difference among them. `fit_agrees`: whether fitting again gave the
+    recorded weights and temperatures; None where it was not fitted again. `differences`: a sentence for each that is beyond the
+    tolerance. `strangers`: a sentence for each given set that is none of the recorded ones."""
 
     sets: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     figures: int = 0
+    recorded: int = 0
     largest: float = 0.0
+    fit_agrees: bool | None = None
     differences: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+
+    @property
+    def all_figures(self) -> bool:
+        return self.figures == self.recorded > 0
 
 
 def recomputed(record: EnsembleRecord, given: Mapping[str, MemberProbabilities]) -> Recomputed:
@@ -49,27 +58,50 @@ def recomputed(record: EnsembleRecord, given: Mapping[str, MemberProbabilities])
     With the rows that it was fitted on, the combination is fitted again, and all that is reported of the given sets is computed;
     with test sets alone the figures of members, family means and the published combination on them.
     """
-    known, notes = _recognised(record, given)
-    if record.evidence is None or not known:
-        return Recomputed(notes=tuple(notes))
+    known, strangers = _recognised(record, given)
+    others = tuple(one.name for one in record.data if one.name not in known)
+    if record.evidence is None:
+        return Recomputed(strangers=tuple(strangers))
     combination = Combination.from_json(record.combination)
     reported = EnsembleReport.from_json(record.evidence)
+    count = sum(len(_BOUNDS) for _ in reported.rows()) + len(dict(_leaves(reported.to_json(), _ALSO)))
+    if not known:
+        return Recomputed(others=others, recorded=count, strangers=tuple(strangers))
+    fit_agrees = None
     fit = next((one for one in record.data if one.role == "fit" and one.name in known), None)
-    differences: list[str] = []
+    differences = [
+        f"{one.name} has {one.rows:,} rows by {ENSEMBLE_RECORD}; those that were given are {known[one.name].rows:,}."
+        for one in record.data
+        if one.name in known and known[one.name].rows != one.rows
+    ]
     if fit is not None and record.fit is not None:
-        differences += _weight_differences(record.fit, combination, known[fit.name])
+        unlike = list(_weight_differences(record.fit, combination, known[fit.name]))
+        fit_agrees = not unlike
+        differences += unlike
         again = _report_again(record.fit, combination, fit, known)
         figures = list(_reported_figures(reported, again, known))
     else:
         again = None
-        figures = list(_scored_figures(reported, combination, known))
+        seed = record.fit.seed if record.fit is not None else 0
+        figures = list(_scored_figures(reported, combination, known, seed))
     differences += [figure.sentence for figure in figures if figure.differs]
     largest = max((figure.distance for figure in figures), default=0.0)
-    if again is not None and len(known) == len(record.data) and not largest and reported.sentence != again.sentence:
-        differences.append(
-            f"The verdict by {ENSEMBLE_RECORD} is '{reported.sentence}'; computed again it is '{again.sentence}'."
-        )
-    return Recomputed(tuple(known), len(figures), largest, tuple(differences), tuple(notes))
+    if again is not None and not others and not largest:
+        if reported.sentence != again.sentence:
+            differences.append(
+                f"The verdict by {ENSEMBLE_RECORD} is '{reported.sentence}'; computed again it is '{again.sentence}'."
+            )
+        differences += _warning_differences(reported.warnings, again.warnings)
+    return Recomputed(
+        sets=tuple(known),
+        others=others,
+        figures=len(figures),
+        recorded=count,
+        largest=largest,
+        fit_agrees=fit_agrees,
+        differences=tuple(differences),
+        strangers=tuple(strangers),
+    )
 
 
 @dataclass(frozen=True)
@@ -99,20 +131,34 @@ class _Figure:
 def _recognised(
     record: EnsembleRecord, given: Mapping[str, MemberProbabilities]
 ) -> tuple[dict[str, MemberProbabilities], list[str]]:
-    """Returns (the given sets by their recorded names, what is to be said of the others)."""
+    """Returns (the given sets by their recorded names, a sentence for each of the others)."""
     known: dict[str, MemberProbabilities] = {}
-    notes = []
-    by_fingerprint = {one.fingerprint: one for one in record.data}
+    strangers = []
     for name, data in given.items():
-        one = by_fingerprint.get(data_fingerprint(data))
-        if one is None:
-            names = ", ".join(f"{each.name} ({each.data}, {each.rows:,} rows)" for each in record.data) or "none"
-            notes.append(f"{name}: its rows are those of no recorded data set ({names}); nothing was compared with it")
-        else:
-            known[one.name] = data
-    if others := [one.name for one in record.data if one.name not in known]:
-        notes.append(f"the figures on {', '.join(others)} were not computed again: no such rows were given")
-    return known, notes
+        fingerprint = data_fingerprint(data)
+        found = {one.name: data for one in record.data if one.fingerprint == fingerprint}
+        known |= found
+        if not found:
+            names = ", ".join(_described(each) for each in record.data) or "none"
+            strangers.append(
+                f"{name}: its {data.rows:,} rows, with their labels, are those of no data set in {ENSEMBLE_RECORD} ({names})."
+            )
+    # In the recorded order: the verdict is about the first test set.
+    return {one.name: known[one.name] for one in record.data if one.name in known}, strangers
+
+
+def _described(one: DataRecord) -> str:
+    file = f"{one.data}, " if one.data not in (None, one.name) else ""
+    return f"{one.name}: {file}{one.rows:,} rows"
+
+
+def _warning_differences(said: Sequence[str], found: Sequence[str]) -> Iterator[str]:
+    for warning in said:
+        if warning not in found:
+            yield f"{ENSEMBLE_RECORD} has a warning that does not come of these rows: '{warning}'"
+    for warning in found:
+        if warning not in said:
+            yield f"{ENSEMBLE_RECORD} lacks a warning that comes of these rows: '{warning}'"
 
 
 def _weight_differences(settings: FitRecord, published: Combination, data: MemberProbabilities) -> Iterator[str]:
@@ -143,7 +189,13 @@ def _report_again(
 ) -> EnsembleReport:
     tests = {name: data for name, data in known.items() if name != fit.name}
     return ensemble_report(
-        known[fit.name], tests, chosen=combination, name=fit.name, folds=settings.folds, seed=settings.seed
+        known[fit.name],
+        tests,
+        chosen=combination,
+        name=fit.name,
+        folds=settings.folds,
+        seed=settings.seed,
+        temperature=settings.temperature,
     )
 
 
@@ -189,14 +241,14 @@ def _metric(path: Sequence[str]) -> str | None:
 
 
 def _scored_figures(
-    reported: EnsembleReport, combination: Combination, known: Mapping[str, MemberProbabilities]
+    reported: EnsembleReport, combination: Combination, known: Mapping[str, MemberProbabilities], seed: int
 ) -> Iterator[_Figure]:
     """What needs no fit: members, means of families, and on test sets the published combination."""
     facts = {one.name: one for one in reported.sets}
     by_name = {system.name: system for system in reported.systems}
     chosen = [system.name for system in reported.systems if system.chosen]
     for set_name, data in known.items():
-        rows = LabelledRows.of(data)
+        rows = LabelledRows.of(data, seed)
         scored = [(system.name, values) for system, values in single_systems(data, combination.tier1)]
         if facts[set_name].role == "test":
             scored += [(name, combined(combination, data)) for name in chosen]

@@ -40,11 +40,12 @@ class FamilyRecord(_Strict):
 
 
 class DataRecord(_Strict):
-    """A data set of `evidence`, by its name there. `data`: the file's name. `fingerprint`: see `hf_soup.ensembles.data_fingerprint`."""
+    """A data set of `evidence`, by its name there. `data`: the file's name, None where there was none. `fingerprint`: see
+    `hf_soup.ensembles.data_fingerprint`."""
 
     name: str
     role: Literal["fit", "test"]
-    data: str
+    data: str | None
     rows: int
     fingerprint: str
 
@@ -62,10 +63,70 @@ class FitRecord(_Strict):
     group_by: str | None = None
 
 
+class EpochRecord(_Strict):
+    """`train_nll`: mean over the epoch, with dropout; `held_out_nll`: after it; `weights`: softmax(w) after it, by family or member."""
+
+    train_nll: float
+    held_out_nll: float
+    weights: dict[str, float]
+
+
+class FineTuningRecord(_Strict):
+    """How members were trained together, and what from.
+
+    `data`, `rows`, `fingerprint`: of the training rows, see `HeldOut.fingerprint`. `before`: negative log-likelihood of the held-out
+    rows by the mixture with equal weights before the first step. `kept`: the epoch, from 1, whose weights the members have, that of
+    the lowest `held_out_nll`. `starts`: what each member was before, by its name.
+    """
+
+    data: str
+    rows: int
+    fingerprint: str
+    max_length: int | None = None
+    learning_rate: float
+    batch_size: int
+    seed: int
+    device: str
+    processes: int
+    before: float
+    epochs: list[EpochRecord]
+    kept: int
+    starts: dict[str, IngredientRecord]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """softmax(w) of the epoch that was kept, by family or member."""
+        return self.epochs[self.kept - 1].weights
+
+    def sentence(self) -> str:
+        """Says how, on what, and what it came to."""
+        best = self.epochs[self.kept - 1].held_out_nll
+        count = f"{len(self.epochs)} epochs" if len(self.epochs) > 1 else "1 epoch"
+        learned = ", ".join(f"{name} {weight:.4f}" for name, weight in self.weights.items())
+        return (
+            f"The members were fine-tuned together, end to end with the weights of their mixture: {count} over {self.data} "
+            f"({self.rows:,} rows), learning rate {self.learning_rate:g}, {self.batch_size} rows a step, seed {self.seed}; kept is epoch "
+            f"{self.kept}, chosen by the held-out negative log-likelihood of the mixture ({best:.4f}, before training {self.before:.4f}). "
+            f"Training came to the weights {learned}; the ensemble's own are chosen on the held-out rows after it."
+        )
+
+    @property
+    def harmed(self) -> str:
+        """A sentence when training made the mixture worse on the held-out rows, else empty."""
+        best = self.epochs[self.kept - 1].held_out_nll
+        if best < self.before:
+            return ""
+        return (
+            f"Training did not lower the held-out negative log-likelihood of the mixture ({best:.4f}, before {self.before:.4f}); "
+            "the members as they were may be better: choose a lower learning rate or more rows."
+        )
+
+
 class EnsembleRecord(_Strict):
     """The content of hf_soup_ensemble.json.
 
-    `columns`: of the data, where they had other names than the task's.
+    `outputs`: files of bundled members, `pictures`: those in the card, by path. `columns`: of the data, where they had other names
+    than the task's. `finetuning`: where the members were trained together.
     `combination` and `evidence`: the `to_json()` of `hf_soup.ensembles.combination.Combination` and of
     `hf_soup.ensembles.report.EnsembleReport`.
     """
@@ -79,12 +140,14 @@ class EnsembleRecord(_Strict):
     families: list[FamilyRecord]
     columns: dict[str, str] = {}
     max_length: int | None = None
+    finetuning: FineTuningRecord | None = None
     combination: dict[str, Any]
     fit: FitRecord | None = None
     data: list[DataRecord] = []
     evidence: dict[str, Any] | None = None
     versions: dict[str, str] = {}
     outputs: dict[str, FileRecord] = {}
+    pictures: dict[str, FileRecord] = {}
 
     @property
     def members(self) -> list[MemberRecord]:

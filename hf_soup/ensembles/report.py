@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
 from hf_soup.ensembles.combination import Combination
 from hf_soup.ensembles.cost import MemberCost
-from hf_soup.ensembles.evidence import shown
-from hf_soup.ensembles.evidence.costs import Cost, cost_table, early_exit_cost, used_members
+from hf_soup.ensembles.early_exit import units_of, why_nothing_is_saved
+from hf_soup.ensembles.evidence.costs import Cost, cost_table, early_exit_cost
 from hf_soup.ensembles.evidence.cross_dataset import CrossDataset, cross_dataset
 from hf_soup.ensembles.evidence.differences import Difference, difference
 from hf_soup.ensembles.evidence.document import EnsembleReport
@@ -20,15 +20,22 @@ from hf_soup.ensembles.evidence.facts import DataFacts, SystemScores, Weight
 from hf_soup.ensembles.evidence.how_fitted import HowFitted
 from hf_soup.ensembles.evidence.left_out import leave_out
 from hf_soup.ensembles.evidence.reliability import Reliability, reliability
+from hf_soup.ensembles.evidence.rivals import rivals_of_chosen
 from hf_soup.ensembles.evidence.scored import COMPARED, LabelledRows
 from hf_soup.ensembles.evidence.scoring import Scores, combined, score_combinations, score_singles
 from hf_soup.ensembles.evidence.systems import BEST_SINGLE, EQUAL, Kind
-from hf_soup.ensembles.evidence.verdict import JUDGED_BY, Other, verdict
+from hf_soup.ensembles.evidence.verdict import JUDGED_BY
+from hf_soup.ensembles.evidence.verdict_from_figures import verdict_from_figures
 from hf_soup.ensembles.fitting import weight_intervals
 from hf_soup.ensembles.probabilities import MemberProbabilities
-from hf_soup.ensembles.splits import cross_validated
+from hf_soup.ensembles.splits import cross_validated, possible_folds
+from hf_soup.ensembles.temperatures import TEMPERATURES
 from hf_soup.errors import InputError
+from hf_soup.evaluation.resampling import SEED
 from hf_soup.progress import phase
+
+if TYPE_CHECKING:
+    from hf_soup.ensembles.fitting import Temperature
 
 __all__ = ["CrossDataset", "EnsembleReport", "cross_dataset", "ensemble_report"]
 
@@ -42,43 +49,41 @@ def ensemble_report(
     name: str = "held-out",
     folds: int = 5,
     seed: int = 0,
+    temperature: str | None = None,
 ) -> EnsembleReport:
     """Returns the report on the combination `chosen`, which was fitted on `fit_data`.
 
     `tests`: other labelled rows of the same members, by name; the verdict is about the first of them, or without one about the
     fitting rows, out of fold. `costs`: by member. `name`: of the fitting rows in tables. `folds`: of the cross-validation, which
-    keeps groups together. `seed`: that `chosen` was fitted with. Rows about which a member says nothing are left out.
+    keeps groups together. `seed`: that `chosen` was fitted with; also of folds and resamples. `temperature`: that it was fitted with,
+    for the combinations it is compared with; None: read from `chosen`, which where its method has none says nothing of it.
+    Rows about which a member says nothing are left out.
 
-    Raises InputError, with all problems: labels missing, tests of other members or classes, a name used twice.
+    Raises InputError, with all problems: labels missing, tests of other members or classes, a name used twice, a seed below 0.
     """
     given = {name: fit_data, **(tests or {})}
-    _check(fit_data, tests or {}, chosen, name)
+    _check(fit_data, tests or {}, chosen, name, seed, temperature)
     sets = {each: _complete(data) for each, data in given.items()}
     facts = tuple(_facts(each, "fit" if each == name else "test", given[each], data) for each, data in sets.items())
-    how = HowFitted.of(chosen, seed)
-    rows = {each: LabelledRows.of(data) for each, data in sets.items()}
-    folds = rows[name].folds(folds)
+    how = HowFitted.of(chosen, seed, cast("Temperature | None", temperature))
+    folds = possible_folds(sets[name], folds)
+    rows = {each: LabelledRows.of(data, seed) for each, data in sets.items()}
+    rows[name] = LabelledRows.out_of_fold(sets[name], folds, seed)
 
     phase("scoring members and combinations")
     scores = Scores()
-    score_singles(scores, sets, how.tier1)
-    score_combinations(scores, sets, name, chosen, how, folds)
+    score_singles(scores, sets, rows, how.tier1)
+    score_combinations(scores, sets, rows, name, chosen, how, folds)
     differences = tuple(_differences(scores, rows))
     phase("refitting without each member")
     ours = scores.chosen.name
     left_out = tuple(leave_out(sets[name], rows[name], how, (ours, scores.scored[ours][name]), name, folds))
-    weights = tuple(_weights(sets[name], chosen))
-    crossed = cross_dataset(sets, how, folds=folds) if len(sets) > 1 else None
+    weights = tuple(_weights(sets[name], chosen, seed))
+    crossed = cross_dataset(sets, how, folds=folds, seed=seed) if len(sets) > 1 else None
     judged = facts[min(1, len(facts) - 1)]
-    return EnsembleReport(
-        sentence=verdict(
-            _scores_sentence(scores, judged),
-            judged,
-            [each for each in differences if each.set == judged.name and each.metric in JUDGED_BY],
-            _others(scores, chosen),
-            left_out,
-            weights,
-        ),
+    rivals = rivals_of_chosen(scores, rows[judged.name], judged.name, JUDGED_BY)
+    report = EnsembleReport(
+        sentence="",
         sets=facts,
         systems=tuple(_system_scores(scores)),
         differences=differences,
@@ -87,14 +92,29 @@ def ensemble_report(
         costs=tuple(_costs(scores, sets[judged.name], chosen, costs or {})),
         crossed=crossed,
         reliability=tuple(_reliability(sets, rows, judged.name, name, scores, how, folds)),
-        warnings=(*fit_data.warnings, *_warnings(facts, sets, name), *scores.warnings),
+        warnings=(
+            *dict.fromkeys(each for data in given.values() for each in data.warnings),
+            *_warnings(facts, sets, name),
+            *scores.warnings,
+        ),
+        rivals=rivals,
     )
+    return replace(report, sentence=verdict_from_figures(report, chosen))
 
 
 def _check(
-    fit_data: MemberProbabilities, tests: Mapping[str, MemberProbabilities], chosen: Combination, name: str
+    fit_data: MemberProbabilities,
+    tests: Mapping[str, MemberProbabilities],
+    chosen: Combination,
+    name: str,
+    seed: int,
+    temperature: str | None,
 ) -> None:
     problems = []
+    if seed < 0:
+        problems.append(f"seed={seed}: must be 0 or above.")
+    if temperature is not None and temperature not in TEMPERATURES:
+        problems.append(f"temperature='{temperature}': it is one of {', '.join(TEMPERATURES)}.")
     if name in tests:
         problems.append(f"'{name}' is the name of the fitting rows; give the test set of that name another one.")
     for each, data in {name: fit_data, **tests}.items():
@@ -151,27 +171,6 @@ def _differences(scores: Scores, rows: Mapping[str, LabelledRows]) -> Iterator[D
                 yield difference(labelled, set_name, metric, pair[0], pair[1])
 
 
-def _scores_sentence(scores: Scores, facts: DataFacts) -> str:
-    found = scores.scored[scores.chosen.name][facts.name].estimates
-    measured = ", ".join(f"{shown.TITLES[each]} {shown.estimated(found[each], each)}" for each in JUDGED_BY)
-    title = scores.chosen.name
-    return f"{title[0].upper()}{title[1:]} on {facts.described}: {measured}."
-
-
-def _others(scores: Scores, chosen: Combination) -> dict[str, Other]:
-    single, equal = scores.combination(BEST_SINGLE, "flat"), scores.combination(EQUAL, chosen.tiers)
-    others = {}
-    if single is not None:
-        passes = len(used_members(chosen))
-        others[single.name] = Other(
-            f"the best single model ({scores.notes[single.name]})",
-            f"a gain over one model, which needs 1 forward pass instead of {passes}, was not shown",
-        )
-    if equal is not None:
-        others[equal.name] = Other("equal weights", "a gain over equal weights was not shown")
-    return others
-
-
 def _system_scores(scores: Scores) -> Iterator[SystemScores]:
     for system in scores.systems:
         yield SystemScores(
@@ -190,8 +189,9 @@ def _costs(
 ) -> Iterator[Cost]:
     if costs:
         yield from cost_table(scores.fitted, judged.members, costs)
-        if (shares := early_shares(chosen, judged)) is not None:
-            yield early_exit_cost(scores.chosen.name, shares, costs)
+        units, shares = units_of(chosen), early_shares(chosen, judged)
+        if units is not None and shares is not None:
+            yield early_exit_cost(scores.chosen.name, shares, costs, why_nothing_is_saved(units))
 
 
 def _reliability(
@@ -204,10 +204,10 @@ def _reliability(
     folds: int,
 ) -> Iterator[Reliability]:
     """The chosen combination as it is, and, where it has temperatures, as it would be without."""
-    if how.temperature != "none":
+    if how.tempered:
         plain = replace(how, temperature="none")
         if judged == fit_name:
-            before = cross_validated(sets[fit_name], plain, folds)
+            before = cross_validated(sets[fit_name], plain, folds, how.seed)
         else:
             before = combined(plain(sets[fit_name]), sets[judged])
         ece = rows[judged].score(before, ["ece"]).estimates["ece"]
@@ -222,9 +222,10 @@ def _warnings(facts: Sequence[DataFacts], sets: Mapping[str, MemberProbabilities
     for each in facts:
         yield from each.warnings()
         if each.role == "test" and (same := _rows_in_both(sets[fit_name], sets[each.name])):
+            are, them = ("is", "it") if same == 1 else ("are", "them")
             yield (
-                f"{each.name}: {same} of its {each.rows} rows are also among the fitting rows ({fit_name}); what is scored on them was "
-                "fitted on them. Take them out."
+                f"{each.name}: {same} of its {each.rows} rows {are} also among the fitting rows ({fit_name}); what is scored on {them} "
+                f"was fitted on {them}. Take {them} out."
             )
 
 
@@ -238,11 +239,11 @@ def _rows_in_both(fit_data: MemberProbabilities, test: MemberProbabilities) -> i
     return int(same.sum())
 
 
-def _weights(data: MemberProbabilities, chosen: Combination) -> Iterator[Weight]:
+def _weights(data: MemberProbabilities, chosen: Combination, seed: int) -> Iterator[Weight]:
     """What families or members count; no interval where nothing was fitted, or the method has none."""
     if chosen.weights is None:
         return
-    intervals = {} if chosen.method == EQUAL else weight_intervals(data, chosen)
+    intervals = {} if chosen.method == EQUAL else weight_intervals(data, chosen, seed=SEED + seed)
     for name, value in chosen.weights.items():
         low, high = intervals.get(name, (None, None))
         yield Weight(name, value, low, high)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hf_soup.ensembles.prediction import LeftOut
 from hf_soup.errors import InputError
 from hf_soup.evaluation.cells import CELLS
 from hf_soup.evaluation.data_files import Record, Table, read_table
 from hf_soup.evaluation.held_out import HeldOut
+from hf_soup.evaluation.left_out import LeftOut, decoded
 from hf_soup.evaluation.task import Example, Task
 
 _IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -103,15 +102,9 @@ class _Reader:
 
     def _decoded(self, source: Any) -> Any:
         """The image, decoded to the end: a file that is cut off looks whole until then. The first 256 MiB of pixels are kept."""
-        from PIL import Image
-
-        if not isinstance(source, bytes | Path):
+        image = decoded(source)
+        if image is source:
             return source
-        try:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
-                image = file.copy()
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"cannot be decoded ({error})") from error
         nbytes = image.width * image.height * len(image.getbands())
         if nbytes > self._free:
             return source

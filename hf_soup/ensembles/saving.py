@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,7 +13,7 @@ import hf_soup
 from hf_soup.checkpoints import AdapterCheckpoint
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.ensembles.bundle import write_bundle
-from hf_soup.ensembles.card_files import ensemble_card_files
+from hf_soup.ensembles.card_files import ensemble_card_files, with_pictures
 from hf_soup.ensembles.data_fingerprint import data_fingerprint
 from hf_soup.ensembles.loading import write_local_members
 from hf_soup.ensembles.member import Member, ModelMember
@@ -24,7 +25,7 @@ from hf_soup.merging.output import output_problems, partial_folder
 from hf_soup.merging.record import FileRecord, IngredientRecord
 from hf_soup.merging.virtual import VirtualCheckpoint
 from hf_soup.progress import say
-from hf_soup.publishing.ingredient_cards import IngredientCard, load_card
+from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard, load_card
 from hf_soup.publishing.licences import Licence, derive_licence, licence_warning
 from hf_soup.ranks import on_main_process
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 GIVEN = "held-out"
 """What the report calls the rows of predictions that were given ready-made."""
-_VERSIONS = ("numpy", "scikit-learn", "torch", "transformers")
+_VERSIONS = ("matplotlib", "numpy", "scikit-learn", "torch", "transformers")
 
 
 def save_ensemble(
@@ -42,6 +43,8 @@ def save_ensemble(
 ) -> tuple[Path, EnsembleRecord]:
     """See `hf_soup.ensembles.Ensemble.save`; returns the folder and what its record says."""
     members = _members(ensemble)
+    bundled = _bundled(ensemble, members)
+    bundle = bundle or bool(bundled)
     local = [one.ref.path for one in _stored(members) if one.ref is not None and one.ref.path is not None]
     problems = on_main_process(lambda: output_problems(out, overwrite, local))
     if bundle and not any(isinstance(member, ModelMember) for member in members.values()):
@@ -50,7 +53,10 @@ def save_ensemble(
         raise InputError(problems)
     record = record_of(ensemble)
     target = out.expanduser().resolve()
-    return target, on_main_process(lambda: _write(record, members, target, bundle, overwrite, license))
+    before = _card_before(ensemble)
+    return target, on_main_process(
+        lambda: _write(record, members, bundled, before, target, bundle, overwrite, license)
+    )
 
 
 def record_of(ensemble: Ensemble) -> EnsembleRecord:
@@ -75,16 +81,20 @@ def record_of(ensemble: Ensemble) -> EnsembleRecord:
     elif ensemble.record is not None and ensemble.record.combination == combination.to_json():
         data, evidence, how = ensemble.record.data, ensemble.record.evidence, ensemble.record.fit
     members = _members(ensemble)
+    bundled = _bundled(ensemble, members)
     return EnsembleRecord(
         hf_soup=hf_soup.__version__,
         task=None if ensemble.given is not None else ensemble.task,
         classes=list(combination.classes),
         families=[
-            FamilyRecord(name=family, members=[_member(name, members.get(name)) for name in names])
+            FamilyRecord(
+                name=family, members=[bundled.get(name) or _member(name, members.get(name)) for name in names]
+            )
             for family, names in combination.families.items()
         ],
         columns=dict(ensemble.columns),
         max_length=ensemble.max_length,
+        finetuning=ensemble.finetuning or (ensemble.record.finetuning if ensemble.record is not None else None),
         combination=combination.to_json(),
         fit=how,
         data=data,
@@ -104,6 +114,25 @@ def _members(ensemble: Ensemble) -> dict[str, Member]:
             f"{', '.join(lacking)}: cannot be had now, and an ensemble is saved with all members that it has."
         )
     return {name: members[name] for name in ensemble.combination.members}
+
+
+def _bundled(ensemble: Ensemble, members: Mapping[str, Member]) -> dict[str, MemberRecord]:
+    """Members that lie in the folder which the ensemble was loaded from: what they are copies of, by their names.
+
+    The folder does not say so of itself, and a place in it is none that a record could name. Trained members are others.
+    """
+    if ensemble.finetuning is not None:
+        return {}
+    return {name: one.model_copy(update={"folder": None}) for name, one in ensemble.bundled.items() if name in members}
+
+
+def _card_before(ensemble: Ensemble) -> IngredientCard | None:
+    """What the card of the folder says that the ensemble was loaded from; None where it was not, or there is no card."""
+    folder = ensemble.loaded_from
+    if folder is None or CARD_NAME not in folder.files:
+        return None
+    card = load_card(folder)
+    return replace(card, base_models=(), library_name=None)
 
 
 def _member(name: str, member: Member | None) -> MemberRecord:
@@ -143,8 +172,11 @@ def _stored(members: Mapping[str, Member]) -> list[StoredCheckpoint]:
 def _data(
     name: str, role: str, held_out: HeldOut | MemberProbabilities | None, rows: MemberProbabilities
 ) -> DataRecord:
-    path = held_out.path if isinstance(held_out, HeldOut) else None
-    file = path.name if path is not None else held_out.name if isinstance(held_out, HeldOut) else name
+    """Of given predictions the file is that of the labels; rows and arrays that came from Python have none."""
+    if isinstance(held_out, HeldOut):
+        file = held_out.path.name if held_out.path is not None else None
+    else:
+        file = Path(rows.name).name if rows.name else None
     return DataRecord.model_validate(
         {"name": name, "role": role, "data": file, "rows": rows.rows, "fingerprint": data_fingerprint(rows)}
     )
@@ -153,6 +185,8 @@ def _data(
 def _write(
     record: EnsembleRecord,
     members: Mapping[str, Member],
+    bundled: Mapping[str, MemberRecord],
+    before: IngredientCard | None,
     target: Path,
     bundle: bool,
     overwrite: bool,
@@ -161,11 +195,15 @@ def _write(
     stored = _stored(members)
     cards = {model.fingerprint: _card(model) for model in stored}
     bases = [_card(model.base) for model in stored if isinstance(model, AdapterCheckpoint)]
-    licence = _licence([*cards.values(), *bases], license)
+    if before is not None:
+        known = {model.fingerprint for one in bundled.values() for model in one.models}
+        known |= {model.fingerprint for name in bundled for model in _models(members[name])}
+        cards |= dict.fromkeys(known, before)
+    licence = _licence([*cards.values(), *bases], license or (before.licence if before is not None else None))
     local = {
         one.name: model.folder.ref.path
         for member in record.members
-        if member.source == "model"
+        if member.source == "model" and member.name not in bundled
         for one, model in zip(member.models, _models(members[member.name]), strict=True)
         if model.folder.ref.path is not None
     }
@@ -178,7 +216,8 @@ def _write(
             record = _with_folders(record, *write_bundle(models, folder))
         else:
             write_local_members(local, folder)
-        shown = [cards[one.fingerprint] for one in record.ingredients]
+        record = with_pictures(record)
+        shown = [cards.get(one.fingerprint, IngredientCard(one.name)) for one in record.ingredients]
         for name, content in ensemble_card_files(record, shown, licence).items():
             (folder / name).write_bytes(content)
         record.write(folder)
@@ -193,7 +232,7 @@ def _card(model: StoredCheckpoint) -> IngredientCard:
         return IngredientCard(model.folder.ref.name)
 
 
-def _licence(cards: Sequence[IngredientCard], given: str | None) -> Licence | None:
+def _licence(cards: Sequence[IngredientCard], given: str | Licence | None) -> Licence | None:
     """Licences that differ are no obstacle before a push. Raises InputError for a given one that the Hub does not know."""
     if not cards and given is None:
         return None

@@ -22,10 +22,12 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True)
 class EnsembleScores:
-    """`systems`: the ensemble first; their `results` by data set and metric, with 95 % intervals."""
+    """`systems`: the ensemble first; their `results` by data set and metric, with 95 % intervals. `noted`: what looked odd when the
+    members were asked, and which rows could not be read."""
 
     sets: tuple[DataFacts, ...]
     systems: tuple[SystemScores, ...]
+    noted: tuple[str, ...] = ()
 
     def of(self, data: str, system: str = ENSEMBLE) -> dict[str, Estimate]:
         """The metrics of one system on one data set."""
@@ -33,7 +35,7 @@ class EnsembleScores:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return tuple(warning for facts in self.sets for warning in facts.warnings())
+        return (*self.noted, *(warning for facts in self.sets for warning in facts.warnings()))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -45,11 +47,15 @@ class EnsembleScores:
                 }
                 for each in self.systems
             },
+            "warnings": list(self.warnings),
         }
 
+    def table(self) -> str:
+        """Returns the figures as text, without the warnings."""
+        return "\n\n".join(grid.text() for facts in self.sets for grid in score_grids(facts, self.systems))
+
     def __str__(self) -> str:
-        grids = [grid.text() for facts in self.sets for grid in score_grids(facts, self.systems)]
-        return "\n\n".join([*grids, *(f"Warning: {warning}" for warning in self.warnings)])
+        return "\n\n".join([self.table(), *(f"Warning: {warning}" for warning in self.warnings)])
 
 
 def score_ensemble(sets: Mapping[str, MemberProbabilities], combination: Combination) -> EnsembleScores:
@@ -80,4 +86,5 @@ def score_ensemble(sets: Mapping[str, MemberProbabilities], combination: Combina
         )
         for system, by_set in results.items()
     ]
-    return EnsembleScores(tuple(facts), tuple(systems))
+    noted = dict.fromkeys(warning for data in sets.values() for warning in data.warnings)
+    return EnsembleScores(tuple(facts), tuple(systems), tuple(noted))

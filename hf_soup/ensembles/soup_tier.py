@@ -26,7 +26,7 @@ def souped(voters: Voters) -> Voters:
         except InputError as error:
             problems += [f"The family '{family}' cannot be souped: {problem}" for problem in error.problems]
     if problems:
-        raise InputError([*problems, "Say tier1='mean' to average what the members of a family say."])
+        raise InputError([*problems, "Say tier1='mean' (--tier1 mean) to average what the members of a family say."])
     return Voters(families, voters.missing)
 
 
@@ -46,5 +46,6 @@ def _soup(family: str, members: Sequence[Member]) -> ModelMember:
     for checkpoint in checkpoints:
         checkpoint.fetch()
     if found := probe(plan).problems:
-        raise InputError(found)
+        # An ensemble has another way out than to average what is unrelated.
+        raise InputError([problem.replace(", or pass --force.", ".") for problem in found])
     return ModelMember(family, plan.virtual(), called[0])

@@ -16,8 +16,14 @@ def folds(data: MemberProbabilities, k: int = 5, seed: int = 0) -> list[tuple[np
 
     Rows of one group are in one fold. Classes are spread: groups in random order, those of the rarest classes and the largest
     first, each go where there are fewest rows of its most frequent class. The order of the rows does not matter where their ids
-    are of their content. Raises InputError without labels, and for fewer groups than folds.
+    are of their content. `seed`: of that random order. Raises InputError without labels, and for fewer groups than folds.
     """
+    fold = fold_of_rows(data, k, seed)
+    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(k)]
+
+
+def fold_of_rows(data: MemberProbabilities, k: int = 5, seed: int = 0) -> np.ndarray:
+    """Returns int64 [rows]: the number of the fold in which `folds` tests each row. Raises what it raises."""
     if data.labels is None:
         raise InputError("Cross-validation spreads the classes over the folds, and these rows have no labels.")
     order = np.argsort(data.ids, kind="stable")
@@ -32,7 +38,12 @@ def folds(data: MemberProbabilities, k: int = 5, seed: int = 0) -> list[tuple[np
     fold_of_group = _dealt(group, data.labels[order], len(data.classes), k, seed)
     fold = np.empty(data.rows, np.int64)
     fold[order] = fold_of_group[group]
-    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(k)]
+    return fold
+
+
+def possible_folds(data: MemberProbabilities, wanted: int) -> int:
+    """Returns `wanted`, or as many folds as there are rows or groups to put into them."""
+    return min(wanted, data.rows if data.groups is None else len(np.unique(data.groups)))
 
 
 def cross_validated(

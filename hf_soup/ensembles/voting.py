@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from hf_soup.ensembles.alignment import label_map
+from hf_soup.ensembles.given_arrays import OF_A_FUNCTION, read_arrays
 from hf_soup.ensembles.member import FunctionMember, Member, ModelMember
 from hf_soup.ensembles.member_run import LoadedModel
 from hf_soup.ensembles.memory import ModelsInMemory
-from hf_soup.ensembles.probabilities import MemberProbabilities
 from hf_soup.ensembles.rows import Rows
 from hf_soup.errors import InputError, SoupError
 from hf_soup.evaluation.hardware import Hardware
@@ -112,8 +112,16 @@ def answer_of(member: FunctionMember, rows: Rows, classes: tuple[str, ...]) -> n
             f"{member.label}: answered with shape {list(shape)}; it was asked for {len(rows)} rows and {len(classes)} classes "
             f"({', '.join(classes)})."
         )
-    checked = MemberProbabilities.of(
-        {member.name: [answer]}, classes=columns, members=[member.name], logits=member.logits, missing=True
+    checked = read_arrays(
+        {member.name: [answer]},
+        None,
+        columns,
+        None,
+        None,
+        [member.name],
+        logits=member.logits,
+        missing=True,
+        wording=OF_A_FUNCTION,
     )
     place = {name: column for column, name in enumerate(columns)}
     return np.ascontiguousarray(checked.values[0][:, [place[name] for name in classes]])

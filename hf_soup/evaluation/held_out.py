@@ -6,15 +6,18 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hf_soup.errors import InputError
 from hf_soup.evaluation.data_files import Table, read_table, row_numbers
 from hf_soup.evaluation.labels import LabelMap, label_name, match_labels
-from hf_soup.evaluation.metric import all_metrics, metric_named
+from hf_soup.evaluation.left_out import LeftOut, unreadable_images
+from hf_soup.evaluation.metric import Metric, all_metrics, metric_named
 from hf_soup.evaluation.score_command import ScoreCommand
 from hf_soup.evaluation.task import Task, task_named
+from hf_soup.problems import Problems
 
 
 class HeldOut:
@@ -35,6 +38,7 @@ class HeldOut:
     without, as many as the model takes. `batch_size`: to start with; it shrinks when memory does not suffice.
     `group_by`: the column that says which rows belong together, as the frames of one video do: they are never split between
     the rows that weights are fitted on and those they are judged on, and are resampled together.
+    `unreadable`: rows whose image cannot be read are an "error", or with "leave_out" in `left_out` and not among the examples.
 
     Raises InputError with all problems of the data, with row numbers counted from 1 without the header.
     """
@@ -52,6 +56,7 @@ class HeldOut:
         max_length: int | None = None,
         batch_size: int | None = None,
         group_by: str | None = None,
+        unreadable: Literal["error", "leave_out"] = "error",
     ) -> None:
         self.labels = dict(labels or {})
         self.columns = dict(columns or {})
@@ -60,12 +65,17 @@ class HeldOut:
         self.group_by = group_by
         self.groups: list[str] | None = None
         """The group of each row; None without `group_by`."""
+        self.unreadable = unreadable
+        self.left_out: tuple[LeftOut, ...] = ()
+        """Rows that are not among the examples, since they cannot be read."""
         self.path: Path | None = None
         """The file that the examples came from, where they came from one."""
         self.judge: ScoreCommand | Callable[[Any], Any] | None = None
         for option, value in (("max_length", max_length), ("batch_size", batch_size)):
             if value is not None and value < 1:
                 raise InputError(f"{option}={value}: must be at least 1.")
+        if unreadable not in ("error", "leave_out"):
+            raise InputError(f"unreadable='{unreadable}': it is 'error' or 'leave_out'.")
         if isinstance(data, ScoreCommand) or (callable(data) and not hasattr(data, "column_names")):
             self._judge(data, task, metric, name, maximise)
         else:
@@ -99,18 +109,28 @@ class HeldOut:
         name: str | None,
         maximise: bool | None,
     ) -> None:
-        self.task_type = task_named(task)
-        found = metric_named(metric or self.task_type.default_metric, self.task_type.kind)
+        problems = Problems()
+        kind = problems.of(lambda: task_named(task))
+        found = problems.of(lambda: _metric(metric, kind, maximise)) if kind is not None else None
+        table = problems.of(lambda: read_table(data))
+        problems.raise_any()
+        assert kind is not None
+        assert found is not None
+        assert table is not None
+        self.task_type = kind
         self.metric, self.maximise = found.name, found.maximise
-        if maximise not in (None, found.maximise):
-            raise InputError(f"The metric {found.name} is one to {'maximise' if found.maximise else 'minimise'}.")
         self.path = Path(data) if isinstance(data, str | Path) else None
-        table = read_table(data)
         self.name = name or table.name
-        self.examples, self.ids = _clean(table, self.task_type, columns)
+        left_out: list[LeftOut] = []
+        column = columns.get("image", "image")
+        if self.unreadable == "leave_out" and "image" in kind.required and column in table.columns:
+            left_out = unreadable_images([record.get(column) for record in table.records], table.folder, column)
+        self.examples, self.ids = _clean(_with_blanks(table, column, left_out), kind, columns)
         if self.group_by is not None:
             self.groups = _groups(table, self.group_by)
-        self.fingerprint = _digest(self.task_type.name, *self.ids)
+        self.fingerprint = _digest(kind.name, *self.ids)
+        if left_out:
+            self._leave_out(left_out)
 
     def like(self, data: Any, name: str | None = None) -> HeldOut:
         """Other data with this one's task, metric, columns, labels and settings: a test set, or a shift.
@@ -140,7 +160,42 @@ class HeldOut:
             max_length=self.max_length,
             batch_size=self.batch_size,
             group_by=group_by,
+            unreadable=self.unreadable,
         )
+
+    def readable(self) -> HeldOut:
+        """The same rows without those whose image cannot be decoded, which are in its `left_out`; so are those of sets `like` it.
+
+        Decodes every image once. Raises InputError where no row, or one class only, is left.
+        """
+        if self.unreadable == "leave_out" or self.task_type is None or "image" not in self.task_type.required:
+            return self
+        other = copy(self)
+        other.unreadable = "leave_out"
+        column = self.columns.get("image", "image")
+        if left_out := unreadable_images([example["image"] for example in self.examples], Path(), column):
+            other._leave_out(left_out)
+        return other
+
+    def _leave_out(self, left_out: list[LeftOut]) -> None:
+        assert self.task_type is not None
+        gone = {one.row - 1 for one in left_out}
+        kept = [place for place in range(len(self.examples)) if place not in gone]
+        self.examples = [self.examples[place] for place in kept]
+        self.ids = [self.ids[place] for place in kept]
+        if self.groups is not None:
+            self.groups = [self.groups[place] for place in kept]
+        self.left_out = tuple(left_out)
+        self.fingerprint = _digest(self.task_type.name, *self.ids)
+        labels = {example["label"] for example in self.examples}
+        if len(labels) < 2:
+            left = f"those that are left have the label '{labels.pop()}'" if labels else "none is left"
+            raise InputError(
+                [
+                    f"{self.name}: {len(gone)} rows cannot be read, and {left}.",
+                    *(f"{self.name}: {one}." for one in left_out[:10]),
+                ]
+            )
 
     def calling(self, labels: Mapping[str, str]) -> HeldOut:
         """The same rows, for a model whose classes have these meanings."""
@@ -171,6 +226,25 @@ class HeldOut:
         if self.judge is not None or self.task_type is None or "label" not in self.task_type.required:
             return None
         return match_labels([each["label"] for each in self.examples], config, self.labels, self.name, model)
+
+
+def _metric(name: str | None, task: Task, maximise: bool | None) -> Metric:
+    found = metric_named(name or task.default_metric, task.kind)
+    if maximise not in (None, found.maximise):
+        raise InputError(f"The metric {found.name} is one to {'maximise' if found.maximise else 'minimise'}.")
+    return found
+
+
+def _with_blanks(table: Table, column: str, left_out: list[LeftOut]) -> Table:
+    """The table with blank images in rows that are going to be left out: the numbers of the others stay what they are in messages."""
+    if not left_out:
+        return table
+    from PIL import Image
+
+    records, blank = list(table.records), Image.new("L", (1, 1))
+    for one in left_out:
+        records[one.row - 1] = {**records[one.row - 1], column: blank}
+    return replace(table, records=records)
 
 
 def _clean(table: Table, task: Task, columns: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[str]]:

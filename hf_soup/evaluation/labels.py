@@ -3,7 +3,8 @@
 Rule: the labels of the data are names. A model's class has the name that `id2label` gives it, or the one that the user gives
 that name (`--labels LABEL_0=negative`). Whole numbers in the data are names too ("0", "1"); only where every class of the
 model has its default name (LABEL_0, LABEL_1, …) and the user names none, do they stand for the model's class numbers.
-A model with one logit (a sigmoid head) has two classes; its logit speaks for the second, "1", or for the one it is named after.
+A model with one logit (a sigmoid head, which transformers trains as "multi_label_classification" of one label) has two classes; its
+logit speaks for the second, "1", or for the one it is named after.
 """
 
 from __future__ import annotations
@@ -53,8 +54,14 @@ def match_labels(
     InputError, with both maps and the option that would help, when a label is not the name of a class.
     """
     of_model = class_names(config)
-    if config.get("problem_type") in ("regression", "multi_label_classification"):
-        kind = str(config["problem_type"]).replace("_", " ")
+    problem_type = config.get("problem_type")
+    if problem_type == "regression" and len(of_model) == 1:
+        raise InputError(
+            f"{model}: its head is for regression (problem_type in config.json): its one output is a number, not the logit of a class, "
+            "and has no probability. Train it again with problem_type='multi_label_classification', under which one output is a logit."
+        )
+    if problem_type == "regression" or (problem_type == "multi_label_classification" and len(of_model) > 1):
+        kind = str(problem_type).replace("_", " ")
         raise InputError(
             f"{model}: its head is for {kind} (problem_type in config.json), these metrics need one class per row."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -11,8 +11,10 @@ from typing import Any
 
 from hf_soup.forecasting.backtests import BackTest, BackTestReason
 from hf_soup.forecasting.call import Forecast
-from hf_soup.forecasting.judged import Judged
+from hf_soup.forecasting.cells import Unit
+from hf_soup.forecasting.judged import Judged, Questions, Source
 from hf_soup.forecasting.reading import Status
+from hf_soup.forecasting.ready_forecasts import ReadyForecasts
 from hf_soup.forecasting.run_folder import read_record, read_rows
 from hf_soup.text_table import text_table
 
@@ -66,6 +68,38 @@ class Forecasts(Judged):
             cost=record.get("cost"),
             quorum=record.get("quorum", DEFAULT_QUORUM),
         )
+
+    @staticmethod
+    def from_file(
+        data: Any,
+        questions: Questions | None = None,
+        *,
+        unit: Unit,
+        questions_unit: Unit | None = None,
+        members: Sequence[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> ReadyForecasts:
+        """Returns ready-made forecasts, which are judged like those of a run; nothing is read before something is asked of them.
+
+        >>> Forecasts.from_file("forecasts.csv", "questions.csv", unit="percent").score()  # doctest: +SKIP
+
+        `data`: a CSV, JSONL or Parquet file, a list of dicts or a `datasets.Dataset` with `question_id, model, probability` and where
+        known `sample, time`, or `question_id` and a column for each model. The options are those of `read_forecasts`.
+        """
+        return ReadyForecasts(data, questions, unit, questions_unit, members, columns, where)
+
+    def source(self, questions: Questions | None, unit: Unit) -> Source:
+        return Source(
+            self.path,
+            questions,
+            {"unit": "fraction", "questions_unit": "fraction" if questions is None else unit},
+        )
+
+    def costs(self) -> dict[str, float | None] | None:
+        from hf_soup.scoring.read_rewordings import costs_of_run
+
+        return costs_of_run(self.path)
 
     @property
     def answered(self) -> int:

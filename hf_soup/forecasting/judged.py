@@ -1,8 +1,10 @@
-"""What can be done with a run once questions are resolved. The room that does it is imported when it is asked for."""
+"""What can be done with forecasts once questions are resolved. The room that does it is imported when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,12 +26,27 @@ if TYPE_CHECKING:
 Questions = str | Path | Sequence[Mapping[str, Any]] | Sequence[Question]
 
 
-class Judged:
-    """A run in the folder `path`. Everywhere `questions` are those of the run, or the same ones with what has become of them
-    since (a file, a list of dicts); `unit` is that of their crowd. Of two turns the first counts.
+@dataclass(frozen=True)
+class Source:
+    """Where forecasts are read from: what all readers of `scoring` take, `reading` by name."""
+
+    data: Any
+    questions: Questions | None
+    reading: dict[str, Any]
+
+
+class Judged(ABC):
+    """Forecasts of a run, or ready-made ones. Everywhere `questions` are those that they came with, or the same ones with what has
+    become of them since (a file, a list of dicts); `unit` is that of their crowd. Of two turns the first counts.
     """
 
-    path: Path
+    @abstractmethod
+    def source(self, questions: Questions | None, unit: Unit) -> Source:
+        """Returns where the forecasts are, with these questions, whose crowd is in `unit`, in place of their own."""
+
+    @abstractmethod
+    def costs(self) -> dict[str, float | None] | None:
+        """Returns the dollars that each member's answers cost; None where that is not known."""
 
     def aggregate(
         self,
@@ -140,7 +157,8 @@ class Judged:
         from hf_soup.scoring.read_two_turns import read_two_turns
         from hf_soup.scoring.study2_result import study2_result
 
-        turns = read_two_turns(self.path, questions, unit="fraction", questions_unit=unit)
+        source = self.source(questions, unit)
+        turns = read_two_turns(source.data, source.questions, **source.reading)
         return study2_result(turns, crowd_weight=crowd_weight, bound=bound, looks=looks)
 
     def bias(
@@ -156,12 +174,11 @@ class Judged:
         probabilities of the opposite questions, in `unit`; `paraphrases`: runs or files of other wordings.
         """
         from hf_soup.scoring.bias_report import bias_report
-        from hf_soup.scoring.read_rewordings import costs_of_run
 
         return bias_report(
             self._read(questions, unit, late="leave out"),
             **self._rewordings(negated, paraphrases, questions, unit),
-            costs=costs_of_run(self.path),
+            costs=self.costs(),
             looks=looks,
         )
 
@@ -188,8 +205,8 @@ class Judged:
         from hf_soup.reporting.material import read_material
 
         refuse_other_pages(Path(path))
-        of_crowd: Unit = "fraction" if questions is None else unit
-        found = read_material(self.path, questions, unit="fraction", questions_unit=of_crowd)
+        source = self.source(questions, unit)
+        found = read_material(source.data, source.questions, **source.reading)
         made = report(
             found.table,
             questions_text=found.texts,
@@ -213,11 +230,15 @@ class Judged:
         """The forecasts of opposite questions and of other wordings, for `bias_report` and `report`."""
         from hf_soup.scoring.read_rewordings import read_negated, read_paraphrases
 
-        reworded = [each.path if isinstance(each, Judged) else each for each in paraphrases]
-        opposite = negated.path if isinstance(negated, Judged) else negated
+        def read(reader: Callable[..., ForecastTable], given: str | Path | Judged) -> ForecastTable:
+            if isinstance(given, Judged):
+                source = given.source(None, unit)
+                return reader(source.data, source.questions, **source.reading)
+            return reader(given, self.source(questions, unit).questions, unit=unit)
+
         return {
-            "negated": None if opposite is None else read_negated(opposite, questions, unit=unit),
-            "paraphrases": [read_paraphrases(each, questions, unit=unit) for each in reworded],
+            "negated": None if negated is None else read(read_negated, negated),
+            "paraphrases": [read(read_paraphrases, each) for each in paraphrases],
         }
 
     def _read(
@@ -225,5 +246,5 @@ class Judged:
     ) -> ForecastTable:
         from hf_soup.scoring.read_forecasts import read_forecasts
 
-        of_crowd: Unit = "fraction" if questions is None else unit
-        return read_forecasts(self.path, questions, unit="fraction", questions_unit=of_crowd, late=late)
+        source = self.source(questions, unit)
+        return read_forecasts(source.data, source.questions, late=late, **source.reading)

@@ -28,13 +28,13 @@ def card_contradictions(
         if header not in lines:
             continue
         shown = takewhile(lambda line: line.startswith("|"), lines[lines.index(header) + 2 :])
-        if [_without_address(row) for row in shown] != [_without_address(row) for row in rows]:
+        if [without_address(row) for row in shown] != [without_address(row) for row in rows]:
             yield f"The card's table of {what} is not the one that {record} gives."
     named = set(parse_card(metadata, CARD_NAME).base_models)
     if named and named != set(base_models):
         yield f"The card names the base models {', '.join(sorted(named))}; {record} names {', '.join(sorted(base_models))}."
 
 
-def _without_address(row: str) -> str:
-    """A mirror of the Hub has another address; the links to it are no difference."""
+def without_address(row: str) -> str:
+    """Returns a line without the targets of its links: a mirror of the Hub has another address, which is no difference."""
     return re.sub(r"\]\([^)]*\)", "]", row)

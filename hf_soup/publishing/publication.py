@@ -59,9 +59,10 @@ def prepare_publication(
     if edited and existing is not None:
         text = with_licence(existing, chosen) if licence is not None and chosen is not None else existing
         contents[CARD_NAME] = text.encode()
-    else:
-        known = _with_local_facts(made.ingredients, cards, before, bool(private))
-        contents |= made.card_files(known, chosen, repo_id, private)
+    known = _with_local_facts(made.ingredients, cards, before, bool(private))
+    rendered = made.card_files(known, chosen, repo_id, private)
+    # Pictures beside an edited card are drawn anew too: those that lie there may show names that must not be published.
+    contents |= {path: content for path, content in rendered.items() if not (edited and path == CARD_NAME)}
     texts = {path: _bytes(content) for path, content in contents.items() if not is_binary(path)}
     problems += content_leaks(texts, folder, token=token, private=private)
     if problems:

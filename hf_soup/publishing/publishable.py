@@ -46,6 +46,10 @@ class Publishable(Protocol):
         """Every Hub ID that is named in the record."""
         ...
 
+    def copies(self) -> list[str]:
+        """Hub IDs of models whose own weights lie in the folder, not only something that was computed from several."""
+        ...
+
     def licensors(self) -> list[IngredientRecord]:
         """Whose weights are in the result: first the ingredients, in their order."""
         ...

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_soup.errors import InputError
 from hf_soup.merging.record import IngredientRecord
 from hf_soup.progress import say
 from hf_soup.publishing.destination import Destination, commit, look_at, prepare
@@ -41,6 +42,7 @@ def push(
     commit_message: str | None = None,
     name_private: bool = False,
     license: str | None = None,
+    publish_private_weights: bool = False,
     cache_dir: str | Path | None = None,
     warn: Warn = say,
 ) -> str:
@@ -48,17 +50,25 @@ def push(
 
     `private`: of a repository that is made now; an existing one stays what it is. `revision`: a branch, made if need be.
     `name_private`: name private ingredients in a public repository; without it digests stand in their place, in the card
-    and in the record. `license`: the Hub's identifier, where the ingredients' differ or none states one. `warn` gets what
+    and in the record. `publish_private_weights`: put copies of private models' weights, which an ensemble may bundle, into a
+    public repository, which is refused without it. `license`: the Hub's identifier, where the ingredients' differ or none states one. `warn` gets what
     the publisher should know and what stops nothing.
 
     The folder stays as it is; its card is rendered for the destination unless somebody edited it. Interrupted, the same
     call goes on: content that has arrived is not sent again, and until the commit nothing of it can be seen.
     Raises InputError, before anything is sent, for licences that differ, for tokens, paths or private names in a file,
-    for weights that are not those that were made; HubError when the Hub fails.
+    for weights that are not those that were made, for private weights that would become public; HubError when the Hub fails.
     """
     target = Target(repo_id, private, create_pr, revision)
     prepared = prepare_push(
-        Path(folder), target, name_private=name_private, license=license, token=token, cache_dir=cache_dir, warn=warn
+        Path(folder),
+        target,
+        name_private=name_private,
+        license=license,
+        publish_private_weights=publish_private_weights,
+        token=token,
+        cache_dir=cache_dir,
+        warn=warn,
     )
     return prepared.send(commit_message=commit_message, warn=warn)
 
@@ -98,6 +108,7 @@ def prepare_push(
     uploaded: Collection[str] = (),
     name_private: bool = False,
     license: str | None = None,
+    publish_private_weights: bool = False,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     warn: Warn = say,
@@ -115,6 +126,12 @@ def prepare_push(
         place = look_at(api, target.repo_id, target.revision, target.private)
     visibility = _visibility(api, made.repositories())
     hidden = frozenset(repo_id for repo_id, seen in visibility.items() if seen is not Visibility.PUBLIC)
+    if not place.private and not publish_private_weights and (copies := sorted(hidden & set(made.copies()))):
+        raise InputError(
+            f"{place.repo_id}: would make the weights of {', '.join(copies)} public, which {'is' if len(copies) == 1 else 'are'} private, "
+            "or not to be seen with this token: push with --private, save without --bundle, so that members are pinned by their "
+            "digests, or say --publish-private-weights (publish_private_weights=True)."
+        )
     must_hide = hidden if not name_private and not place.private else frozenset()
     if must_hide:
         warn(

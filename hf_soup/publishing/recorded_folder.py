@@ -39,5 +39,8 @@ class RecordedFolder(Generic[R]):
     def outputs(self) -> Mapping[str, FileRecord]:
         return self.record.outputs
 
+    def copies(self) -> list[str]:
+        return []
+
     def with_outputs(self, outputs: Mapping[str, FileRecord]) -> Self:
         return replace(self, record=self.record.model_copy(update={"outputs": dict(outputs)}))

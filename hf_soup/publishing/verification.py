@@ -30,10 +30,11 @@ def verify(
     `target`: a repository (`me/soup`, `me/soup@v1`) or a folder. `ingredients`: where to find those that the record
     cannot pin, by their names there: a folder or `REPO@COMMIT`. Memory stays bounded; the models come into the Hub's
     ordinary cache. The arithmetic runs on the CPU, whatever made the merge. An adapter is made again in a temporary folder.
-    Of an ensemble the members' digests are compared; with `data` (a file or a `HeldOut` that it was fitted or tested on, or
-    several) its weights and figures are computed again, see `hf_soup.ensembles.verification`.
-    Raises InputError when there is no record, when ingredients are missing or not accessible, or when the record
-    describes nothing that could be carried out; HubError when the Hub fails.
+    Of an ensemble the members' digests are compared and text that follows from recorded figures is derived again; with `data`
+    (a file or a `HeldOut` that it was fitted or tested on, or several) its weights and figures are computed again, see
+    `hf_soup.ensembles.verification`.
+    Raises InputError when there is no record, when `data` are none that it names, when ingredients are missing or not
+    accessible, or when the record describes nothing that could be carried out; HubError when the Hub fails.
     """
     pinned = resolve(ModelRef.parse(target, revision), token=token, cache_dir=cache_dir)
     if len(pinned) != 1:

@@ -56,7 +56,7 @@ def held_out(**options: Any) -> HeldOut:
 def saved() -> Path:
     """An ensemble of models on the Hub, fitted and saved, with a report on a test set."""
     folder = Path(mkdtemp(prefix="hf-soup-e3-saved-")) / "votes"
-    return Ensemble(on_hub()).fit(held_out(), tests={"test": files()["test"]}).save(folder)
+    return Ensemble(on_hub()).fit(held_out(), folds=2, tests={"test": files()["test"]}).save(folder)
 
 
 @cache
@@ -64,7 +64,7 @@ def ready_made() -> Path:
     """An ensemble of predictions that no model was needed for, with a report on a test set."""
     folder = Path(mkdtemp(prefix="hf-soup-e3-ready-")) / "votes"
     data, test = ensemble_data.members(240), ensemble_data.members(200, seed=1)
-    return Ensemble.from_predictions(data).fit(tests={"test": test}).save(folder)
+    return Ensemble.from_predictions(data).fit(folds=2, tests={"test": test}).save(folder)
 
 
 def copied(folder: Path, target: Path) -> Path:

@@ -54,7 +54,7 @@ def test_five_commands_are_the_whole_job(capsys, hub, repo, tmp_path):
     assert sum(float(rows[0][name]) for name in ("negative", "positive")) == pytest.approx(1)
     code, said, err = run(capsys, "verify", repo, "--data", data)
     assert code == 0, err
-    assert "its figures were computed again and agree" in said
+    assert "figures were computed again and agree" in said
 
 
 def member_files(folder: Path) -> tuple[list[Path], Path, Path]:
@@ -89,7 +89,7 @@ def test_ready_made_predictions_need_no_model(capsys, tmp_path):
     assert code == 0, err
     code, out, err = run(capsys, "verify", tmp_path / "votes", *given, "--data", fit, "--data", test)
     assert code == 0, out + err
-    assert "its figures were computed again and agree" in out
+    assert "figures were computed again and agree" in out
     code, out, err = run(capsys, "ensemble", "predict", tmp_path / "votes", *given)
     assert code == 0, err
     assert len(out.splitlines()) == 91
@@ -110,7 +110,7 @@ def test_images_in_a_folder_are_predicted_and_what_cannot_be_decoded_is_named(ca
     assert code == 0, err
     (pictures / "broken.png").write_bytes(b"not an image")
     code, out, err = run(capsys, "ensemble", "predict", tmp_path / "votes", pictures, "--early-exit", "--json")
-    assert code == 0, err
+    assert code == 3, err
     document = json.loads(out)
     assert document["rows"] == 8
     assert [one["id"] for one in document["left_out"]] == ["broken.png"]
@@ -128,6 +128,8 @@ def test_images_in_a_folder_are_predicted_and_what_cannot_be_decoded_is_named(ca
         (("fit", "--family", "me/a", "--data", "FIT", *TASK), "write it as name=value"),
         (("fit", "--predictions", "a=x.csv", "--data", "FIT", "--bundle"), "are for models"),
         (("fit", "--predictions", "a=gone.csv", "--data", "FIT"), "there is no such file"),
+        (("fit", "me/a", "--data", "FIT"), "its tasks: image-classification, text-classification."),
+        (("fit", "me/a", "--data", "FIT", "--task", "causal-lm"), "there is none for causal-lm"),
     ],
 )
 def test_misuse_ends_with_exit_code_2_and_says_why(capsys, tmp_path, arguments, message):
@@ -150,3 +152,215 @@ def test_a_member_for_another_task_and_an_output_of_another_format_are_refused(c
     code, _, err = run(capsys, "ensemble", "predict", tmp_path / "votes", files()["test"], "-o", tmp_path / "out.xlsx")
     assert code == 2
     assert "is of no known format" in err
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory) -> tuple[Path, Path]:
+    """(an ensemble of two files' predictions, the folder of these and of their labels)"""
+    folder = tmp_path_factory.mktemp("ready")
+    (one, other), fit, test = member_files(folder)
+    data = write_csv(folder / "labels.csv", read_csv(fit) + read_csv(test))
+    words = [
+        "fit",
+        f"--predictions=both={one},{other}",
+        f"--data={data}",
+        "--method=equal",
+        f"--out={folder / 'votes'}",
+    ]
+    with pytest.raises(SystemExit) as end:
+        main(["ensemble", *words])
+    assert not end.value.code
+    return folder / "votes", folder
+
+
+def test_of_stacking_the_document_has_coefficients_and_no_weights(capsys, ready, tmp_path):
+    _, folder = ready
+    given = f"both={folder / 'member-0.csv'},{folder / 'member-1.csv'}"
+    code, out, err = run(
+        capsys, "ensemble", "fit", "--predictions", given, "--data", folder / "labels.csv", "--method", "stacking",
+        "-o", tmp_path / "votes", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["weights"] is None
+    assert document["combination"]["stacking"]
+
+
+def test_files_with_other_names_are_taken_in_the_order_of_the_members(capsys, ready, tmp_path):
+    votes, folder = ready
+    for number in (0, 1):
+        (tmp_path / f"later-{number}.csv").write_text((folder / f"member-{number}.csv").read_text())
+    own = ("--predictions", f"both={folder / 'member-0.csv'},{folder / 'member-1.csv'}")
+    later = ("--predictions", f"both={tmp_path / 'later-0.csv'},{tmp_path / 'later-1.csv'}")
+    for rest in (("evaluate", "--data", folder / "labels.csv", "--json"), ("predict",)):
+        code, expected, err = run(capsys, "ensemble", rest[0], votes, *own, *rest[1:])
+        assert code == 0, err
+        code, out, err = run(capsys, "ensemble", rest[0], votes, *later, *rest[1:])
+        assert code == 0, err
+        assert out == expected
+        assert "later-0 as member-0, later-1 as member-1" in err
+    code, out, err = run(capsys, "verify", votes, *later, "--data", folder / "labels.csv")
+    assert code == 0, err
+    # A member's own name says more than its place.
+    mixed = ("--predictions", f"both={folder / 'member-1.csv'},{tmp_path / 'later-0.csv'}")
+    code, out, err = run(capsys, "ensemble", "predict", votes, *mixed)
+    assert code == 0, err
+    assert out == expected
+    assert "taken: later-0 as member-0." in err
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "verify"])
+def test_files_of_another_number_are_refused_in_one_sentence(capsys, ready, command):
+    votes, folder = ready
+    words = ("ensemble", command) if command != "verify" else (command,)
+    data = () if command == "predict" else ("--data", folder / "labels.csv")
+    for given, problem in (
+        (f"both={folder / 'member-0.csv'}", "The predictions are of both (1); the ensemble is of both (2)"),
+        (f"other={folder / 'a.csv'},{folder / 'b.csv'}", "The predictions are of other (2)"),
+    ):
+        code, out, err = run(capsys, *words, votes, "--predictions", given, *data)
+        assert code == 2, err
+        assert out == ""
+        assert problem in err
+
+
+def test_rows_cannot_be_given_to_an_ensemble_of_predictions(capsys, ready):
+    votes, folder = ready
+    for words in (("predict", votes, folder / "labels.csv"), ("evaluate", votes, "--data", folder / "labels.csv")):
+        code, _, err = run(capsys, "ensemble", *words)
+        assert code == 2
+        assert "is of ready-made predictions" in err or "is an ensemble of ready-made predictions" in err
+        assert "--predictions NAME=FILE" in err
+
+
+def test_all_problems_of_a_plan_are_told_at_once_and_before_a_model_is_run(capsys, tmp_path, monkeypatch):
+    from hf_soup.evaluation.evaluator import Evaluator
+
+    monkeypatch.setattr(Evaluator, "predictions", lambda *given: pytest.fail("a model was run"))
+    data = write_csv(
+        tmp_path / "rows.csv", [{"text": "fine", "label": label} for label in ("negative", "positive") * 3]
+    )
+    strange = write_csv(tmp_path / "strange.csv", [{"text": "a", "label": each} for each in ("positive", "mixed")])
+    model = shared(save_text_model, "bert", 1)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    code, out, err = run(
+        capsys, "ensemble", "fit", model, "--data", data, *TASK, "--method", "nope", "--temperature", "y", "--ridge", "-1",
+        "--folds", "1", "--seed", "-1", "--test", "later=zz.csv", "--test", f"strange={strange}", "--license", "foo",
+        "-o", tmp_path / "taken",
+    )  # fmt: skip
+    assert code == 2
+    assert out == ""
+    for problem in (
+        "There is no method 'nope'",
+        "temperature='y'",
+        "ridge=-1.0",
+        "folds=1",
+        "seed=-1",
+        "zz.csv: there is no such file",
+        "strange: row 2: mixed is not a class of the ensemble; its classes are negative, positive",
+        "The licence 'foo'",
+        "taken' exists",
+    ):
+        assert problem in err, err
+    assert len(err.strip().splitlines()) == 9
+
+
+def test_an_unknown_tier_a_missing_task_and_a_missing_file_do_not_hide_each_other(capsys, tmp_path):
+    code, _, err = run(
+        capsys, "ensemble", "fit", "me/a", "--data", tmp_path / "nope.csv", "--tier1", "z", "--method", "nope",
+        "--on-missing", "x", "--memory", "y", "-o", tmp_path / "votes",
+    )  # fmt: skip
+    assert code == 2
+    for problem in (
+        "needs a task",
+        "nope.csv: there is no such file",
+        "tier1='z'",
+        "no method 'nope'",
+        "on_missing='x'",
+        "'y'",
+    ):
+        assert problem in err, err
+    assert err.count("tier1=") == 1
+
+
+def test_labels_of_one_class_are_told_with_their_file(capsys, ready, tmp_path):
+    _, folder = ready
+    same = write_csv(tmp_path / "same.csv", [{"id": str(row), "label": "yes"} for row in range(90)])
+    given = ("--predictions", f"a={folder / 'member-0.csv'}")
+    code, _, err = run(capsys, "ensemble", "fit", *given, "--data", same, "-o", tmp_path / "votes")
+    assert code == 2
+    assert "same.csv: All 90 labels are of one class (yes)" in err
+
+
+def test_warnings_stand_on_standard_error_once(capsys, ready):
+    votes, folder = ready
+    given = ("--predictions", f"both={folder / 'member-0.csv'},{folder / 'member-1.csv'}")
+    data = ("--data", folder / "labels.csv")
+    for words in (("evaluate", votes), ("fit", "-o", folder / "again", "--method", "equal")):
+        code, out, err = run(capsys, "ensemble", *words, *given, *data)
+        assert code == 0, err
+        assert "Warning" not in out
+        assert err.count("intervals are wide") == 1
+
+
+def test_messages_name_options_that_there_are(capsys, ready, tmp_path):
+    _, folder = ready
+    write_csv(tmp_path / "odd.csv", [{"id": str(row), "no": 3, "yes": -1} for row in range(90)])
+    np.save(tmp_path / "holes.npy", np.full((90, 2), np.nan))
+    for name, said in (("odd.csv", "If they are logits: --logits"), ("holes.npy", "NaN or infinity in rows 1,")):
+        given = ("--predictions", f"a={tmp_path / name}", "--classes", "no,yes")
+        code, _, err = run(
+            capsys, "ensemble", "fit", *given, "--data", folder / "labels.csv", "-o", tmp_path / "votes"
+        )
+        assert code == 2
+        assert said in err, err
+        assert "missing=True" not in err
+    code, out, _ = run(capsys, "ensemble", "fit", "--help")
+    assert "causal-lm" not in out
+
+
+def image_rows(folder: Path, count: int = 24) -> Path:
+    """Rows of images, of which the fourth is cut off, so that only decoding tells, and the eighth is none."""
+    (folder / "pictures").mkdir()
+    rows = []
+    for seed in range(count):
+        path = folder / "pictures" / f"{seed}.jpg"
+        picture(seed, 64).save(path)
+        rows.append({"image": f"pictures/{seed}.jpg", "label": ("negative", "positive")[seed % 2]})
+    cut = folder / "pictures" / "3.jpg"
+    cut.write_bytes(cut.read_bytes()[:-900])
+    (folder / "pictures" / "7.jpg").write_bytes(b"not an image")
+    return write_csv(folder / "rows.csv", rows)
+
+
+def test_images_that_cannot_be_decoded_are_left_out_for_all_members_and_named(capsys, tmp_path):
+    data = image_rows(tmp_path)
+    models = [shared(save_image_model, "vit", 1), shared(save_image_model, "resnet", 2)]
+    code, out, err = run(
+        capsys, "ensemble", "fit", *models, "--data", data, "--task", "image-classification", "--method", "equal",
+        "-o", tmp_path / "votes", "--json",
+    )  # fmt: skip
+    assert code == 3, err
+    document = json.loads(out)
+    assert [(one["data"], one["row"], one["id"]) for one in document["left_out"]] == [
+        ("rows.csv", 4, "pictures/3.jpg"),
+        ("rows.csv", 8, "pictures/7.jpg"),
+    ]
+    assert document["report"]["sets"][0]["rows"] == 22
+    assert "rows.csv: 2 of 24 rows cannot be read" in err
+    assert "row 4 (pictures/3.jpg)" in err
+    kept = [row for place, row in enumerate(read_csv(data)) if place not in (3, 7)]
+    whole = write_csv(tmp_path / "whole.csv", kept)
+    figures = {}
+    for path, expected in ((data, 3), (whole, 0)):
+        code, out, err = run(capsys, "ensemble", "evaluate", tmp_path / "votes", "--data", path, "--json")
+        assert code == expected, err
+        figures[expected] = [each[path.name] for each in json.loads(out)["systems"].values()]
+    assert figures[3] == figures[0]
+    code, out, err = run(capsys, "ensemble", "predict", tmp_path / "votes", data)
+    assert code == 3
+    assert len(out.splitlines()) == 23
+    where = [f"--ingredient={name}={folder}" for name, folder in zip(("model", "model (2)"), models, strict=True)]
+    code, out, err = run(capsys, "verify", tmp_path / "votes", "--data", data, *where)
+    assert code == 0, out + err

@@ -51,6 +51,18 @@ def test_one_logit_stands_beside_two():
     np.testing.assert_allclose(ensemble.predict(texts()).probabilities, expected, atol=1e-6)
 
 
+def test_a_sigmoid_head_is_taken_as_transformers_trains_it_and_a_regression_is_not():
+    trained = save_text_model("bert", 4, labels=("positive",), problem_type="multi_label_classification")
+    families = {"two": {"two": bert(0)}, "one": {"one": trained}}
+    data = Ensemble(families).member_probabilities(HeldOut(rows(), TEXT))
+    positive = 1 / (1 + np.exp(-by_hand(trained, texts())[:, 0].astype(np.float64)))
+    np.testing.assert_allclose(data.values[1, :, 1], positive, atol=1e-6)
+    squared = save_text_model("bert", 4, labels=("positive",), problem_type="regression")
+    with pytest.raises(InputError, match=r"head is for regression .*not the logit of a class") as told:
+        Ensemble({"two": [bert(0)], "one": [squared]}).member_probabilities(HeldOut(rows(), TEXT))
+    assert "multi_label_classification" in str(told.value)
+
+
 def test_names_that_the_data_do_not_know_are_told_with_both_maps_and_the_option():
     default = named("LABEL_0", "LABEL_1")
     with pytest.raises(InputError) as told:

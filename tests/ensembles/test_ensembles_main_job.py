@@ -42,7 +42,7 @@ print(json.dumps(answers))
 
 
 def test_fit_evaluate_push_load_elsewhere_predict_verify(hub, repo, tmp_path):
-    ensemble = Ensemble(on_hub()).fit(held_out(), tests={"test": files()["test"]})
+    ensemble = Ensemble(on_hub()).fit(held_out(), folds=2, tests={"test": files()["test"]})
     assert set(ensemble.weights) == {"bert", "distil"}
     url = ensemble.push_to_hub(repo)
     assert repo in url
@@ -68,5 +68,6 @@ def test_fit_evaluate_push_load_elsewhere_predict_verify(hub, repo, tmp_path):
     right = ensemble.combination.combine(data.values).argmax(axis=1) == data.labels
     assert found["accuracy"] == pytest.approx(right.mean())
     assert found["exit_code"] == 0, found["said"]
+    assert "figures were computed again and agree; not computed again: test." in found["said"]
     assert found["figures"] > 0
     assert found["largest"] < 1e-6

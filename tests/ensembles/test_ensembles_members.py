@@ -103,6 +103,7 @@ def test_a_function_sees_rows_without_labels_and_its_columns_are_put_in_order():
             r"rule: answered with shape \[3, 2\]; it was asked for 40 rows and 2 classes",
         ),
         (lambda rows: np.full((40, 2), 0.9), "rule: probabilities do not sum to 1"),
+        (lambda rows: np.full((40, 2), 3.0), r"If they are logits: FunctionMember\(…, logits=True\)"),
         (lambda rows: np.full((40, 3), 1 / 3), r"rule: answered with shape \[40, 3\]"),
         (lambda rows: np.full((40, 2), np.nan), "rule: gives NaN or infinity for 40 of 40 rows"),
     ],
@@ -194,3 +195,69 @@ def test_a_model_in_half_precision_runs_in_it(tmp_path):
     data = Ensemble({"bert": [bert(0)], "half": [tmp_path / "half"]}).member_probabilities(HeldOut(rows(), TEXT))
     difference = np.abs(data.values[1] - data.values[0]).max()
     assert 1e-5 < difference < 0.05
+
+
+def test_a_model_that_votes_twice_is_told():
+    held_out = HeldOut(rows(), TEXT)
+    once = Ensemble({"a": [bert(0)], "b": [bert(1)]}).member_probabilities(held_out)
+    assert not any("votes more than once" in warning for warning in once.warnings)
+    twice = Ensemble({"a": {"one": bert(0)}, "b": {"other": bert(0), "third": bert(1)}})
+    (warning,) = twice.member_probabilities(held_out).warnings
+    assert warning.startswith("The same model votes more than once: one (family a), other (family b).")
+    assert warning in twice.fit(held_out, method="equal").report.warnings
+
+
+def test_all_problems_of_a_fit_are_told_before_a_member_is_asked():
+    def asked(examples):
+        raise AssertionError("a member was asked")
+
+    held_out = HeldOut(rows(), TEXT)
+    ensemble = Ensemble({"a": [bert(0)], "b": [asked]})
+    with pytest.raises(InputError) as told:
+        ensemble.fit(
+            held_out,
+            method="nope",
+            tiers="x",
+            temperature="y",
+            ridge=-1,
+            folds=1,
+            seed=-1,
+            tests={
+                "gone": "zz.csv",
+                "strange": HeldOut([*rows(5), {"text": "a", "label": "mixed"}], TEXT, name="strange"),
+                held_out.name: HeldOut(rows(5), TEXT),
+                "other task": HeldOut([{"text": "a"}], "causal-lm"),
+            },
+            train="train.csv",
+        )
+    found = "\n".join(told.value.problems)
+    for problem in (
+        "There is no method 'nope'",
+        "tiers='x'",
+        "temperature='y'",
+        "ridge=-1",
+        "folds=1",
+        "seed=-1",
+        "zz.csv: there is no such file",
+        "strange: row 6: mixed is not a class of the ensemble; its classes are negative, positive.",
+        "'the given rows' is the name of the fitting rows",
+        "other task: is for causal-lm",
+        "train and out are for fine-tuning",
+    ):
+        assert problem in found
+    assert len(told.value.problems) == 11
+    with pytest.raises(InputError) as told:
+        Ensemble([bert(0)], task="causal-lm", tier1="z", on_missing="x", memory="y")
+    assert len(told.value.problems) == 4
+
+
+def test_members_that_cannot_be_had_are_told_with_the_rest(tmp_path):
+    with pytest.raises(InputError) as told:
+        Ensemble({"a": [tmp_path / "gone"]}).fit(HeldOut(rows(), TEXT), method="nope")
+    assert len(told.value.problems) == 2
+
+
+def test_all_rows_of_one_group_are_refused_before_a_member_is_asked(monkeypatch):
+    one_group = HeldOut([{**row, "video": "v"} for row in rows()], TEXT, group_by="video")
+    with pytest.raises(InputError, match=r"all rows belong to one group \(v\)"):
+        Ensemble({"a": [bert(0)]}).fit(one_group)

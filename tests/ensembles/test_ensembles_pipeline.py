@@ -51,6 +51,24 @@ def test_images(options, tmp_path):
         same(ours(inputs, **options), theirs(inputs, **options))
 
 
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"batch_size": 2}])
+def test_a_generator_is_answered_one_by_one(options):
+    words = ["a fine film", "the day was dull and cruel", "is"]
+    ours, theirs = both(TEXT, shared(save_text_model, "bert", 0))
+    same(list(ours(iter(words), **options)), list(theirs((word for word in words), **options)))
+    ours, theirs = both(IMAGE, shared(save_image_model, "vit", 0))
+    same(list(ours(map(picture, (1, 2, 3)), **options)), list(theirs((picture(i) for i in (1, 2, 3)), **options)))
+
+
+def test_a_generator_is_read_as_its_answers_are_asked_for():
+    ours, _ = both(TEXT, shared(save_text_model, "bert", 0))
+    read = []
+    answers = ours((read.append(number) or "a fine film" for number in range(9)), batch_size=3)
+    assert read == []
+    next(answers)
+    assert read == [0, 1, 2]
+
+
 def test_an_input_that_cannot_be_read_is_an_error_since_every_input_has_an_answer():
     ours, _ = both(IMAGE, shared(save_image_model, "vit", 0))
     with pytest.raises(InputError, match="row 2"):

@@ -211,3 +211,103 @@ def test_it_is_fitted_on_held_out_rows_and_judged_on_others():
     assert scores.of("test")["accuracy"].value == pytest.approx(correct.mean())
     assert set(scores.to_json()["systems"]) == {"ensemble", "a", "keyword"}
     assert "accuracy" in str(scores)
+
+
+def test_rows_may_be_a_file(tmp_path):
+    held_out, test = write_csv(tmp_path / "held_out.csv", rows(60)), write_csv(tmp_path / "test.csv", rows(30, seed=1))
+    one = Ensemble(families()).fit(str(held_out), tests={"test": test})
+    other = Ensemble(families()).fit(HeldOut(held_out, TEXT), tests={"test": HeldOut(test, TEXT, name="test")})
+    assert one.weights == other.weights
+    assert one.report.to_json()["systems"] == other.report.to_json()["systems"]
+    assert one.evaluate(test).of("test.csv") == other.evaluate(HeldOut(test, TEXT)).of("test.csv")
+
+
+def test_an_ensemble_of_predictions_takes_no_rows(tmp_path):
+    data = MemberProbabilities.of({"a": [np.full((4, 2), 0.5)]}, [0, 1, 0, 1], ["negative", "positive"])
+    ensemble = Ensemble.from_predictions(data).fit(method="equal")
+    held_out = HeldOut(rows(), TEXT)
+    for call in (ensemble.fit, ensemble.evaluate, ensemble.predict):
+        for given in (write_csv(tmp_path / "rows.csv", rows()), held_out):
+            if call == ensemble.predict and given is held_out:
+                continue
+            with pytest.raises(InputError, match="is of ready-made predictions"):
+                call(given)
+
+
+def test_given_predictions_may_have_other_names_than_the_members(capsys):
+    generator = np.random.default_rng(0)
+    one, other = generator.dirichlet([1, 1], size=(2, 40))
+    labels = generator.integers(0, 2, 40)
+    fitted = MemberProbabilities.of({"a": [one], "b": [other]}, labels, members=["x", "y"])
+    renamed = MemberProbabilities.of({"b": [other], "a": [one]}, labels, members=["later y", "later x"])
+    ensemble = Ensemble.from_predictions(fitted).fit()
+    np.testing.assert_array_equal(ensemble.predict(renamed).probabilities, ensemble.predict(fitted).probabilities)
+    assert "later x as x" in capsys.readouterr().err
+    expected, found = ensemble.evaluate(fitted), ensemble.evaluate(renamed)
+    for system in ("ensemble", "x", "y"):
+        assert found.of("rows", system) == expected.of("rows", system)
+    few = MemberProbabilities.of({"a": [one]}, labels)
+    for call in (ensemble.predict, ensemble.evaluate):
+        with pytest.raises(InputError, match=r"are of a \(1\); the ensemble is of a \(1\), b \(1\): x, y"):
+            call(few)
+
+
+def test_problems_of_all_sets_are_told_before_a_model_is_run():
+    def asked(examples):
+        raise AssertionError("a member was asked")
+
+    ensemble = with_weights({"rule": {"rule": asked}}, {"rule": 1.0})
+    strange = HeldOut([*rows(5), {"text": "a", "label": "mixed"}], TEXT, name="strange")
+    with pytest.raises(InputError) as told:
+        ensemble.evaluate(HeldOut(rows(), TEXT), tests={"gone": "zz.csv", "strange": strange})
+    assert len(told.value.problems) == 2
+
+
+def test_an_image_that_is_cut_off_is_left_out_of_a_fit_for_all_members(tmp_path):
+    given = []
+    for seed in range(16):
+        picture(seed, 64).save(tmp_path / f"{seed}.jpg")
+        given.append({"image": f"{seed}.jpg", "label": ("negative", "positive")[seed % 2], "video": str(seed // 4)})
+    (tmp_path / "5.jpg").write_bytes((tmp_path / "5.jpg").read_bytes()[:-900])
+    data = write_csv(tmp_path / "rows.csv", given)
+    whole = write_csv(tmp_path / "whole.csv", given[:5] + given[6:])
+    models = {"vit": [shared(save_image_model, "vit", 0)], "resnet": [shared(save_image_model, "resnet", 1)]}
+    fits = [
+        Ensemble(models, task=IMAGE).fit(HeldOut(path, IMAGE, group_by="video"), tests={"same": path})
+        for path in (data, whole)
+    ]
+    assert fits[0].weights == fits[1].weights
+    assert [one.row for one in fits[0].fitted.held_out.left_out] == [6]
+    assert fits[0].fitted.data.rows == 15
+    warnings = fits[0].report.warnings
+    assert any(
+        each.startswith(
+            "rows.csv: 1 of 16 rows cannot be read and is left out for all members: row 6 (5.jpg): 'image' "
+        )
+        for each in warnings
+    )
+    assert sum("cannot be read" in each for each in warnings) == 2  # of the test set, too
+    assert not any("cannot be read" in each for each in fits[1].report.warnings)
+    scores = fits[0].evaluate(HeldOut(data, IMAGE))
+    assert any("row 6 (5.jpg)" in each for each in scores.warnings)
+    assert scores.of("rows.csv") == fits[1].evaluate(HeldOut(whole, IMAGE)).of("whole.csv")
+
+
+def test_rows_that_cannot_be_read_are_left_out_only_where_that_is_wanted(tmp_path):
+    given = [{"image": f"{seed}.png", "label": ("negative", "positive")[seed % 2]} for seed in range(4)]
+    for seed in range(3):
+        picture(seed).save(tmp_path / f"{seed}.png")
+    data = write_csv(tmp_path / "rows.csv", [*given, {"image": "0.png", "label": ""}])
+    with pytest.raises(InputError) as told:
+        HeldOut(data, IMAGE, unreadable="leave_out")
+    assert told.value.problems == ("rows.csv: row 5: 'label' is empty.",)  # counted in the file as it is
+    data = write_csv(tmp_path / "rows.csv", given)
+    with pytest.raises(InputError, match="row 4: 'image' names a file that does not exist"):
+        HeldOut(data, IMAGE)
+    left = HeldOut(data, IMAGE, unreadable="leave_out")
+    assert [(one.row, one.id) for one in left.left_out] == [(4, "3.png")]
+    assert left.fingerprint == HeldOut(write_csv(tmp_path / "whole.csv", given[:3]), IMAGE).fingerprint
+    for seed in (0, 2):
+        (tmp_path / f"{seed}.png").unlink()
+    with pytest.raises(InputError, match="3 rows cannot be read, and those that are left have the label 'positive'"):
+        HeldOut(data, IMAGE, unreadable="leave_out")

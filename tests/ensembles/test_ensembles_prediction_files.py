@@ -126,6 +126,77 @@ def test_classes_that_differ_are_shown(tmp_path, labels):
         read_predictions({"a": [horse]}, labels)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_file_with_other_classes_is_blamed_wherever_it_stands(tmp_path, labels, place):
+    files = [member(tmp_path / "one.csv"), member(tmp_path / "other.csv")]
+    odd = table(tmp_path / "odd.csv", ["id", "x", "y", "z"], [(name, 0.2, 0.3, 0.5) for name in CHANCES])
+    files.insert(place, odd)
+    for answers in (labels, None):
+        with pytest.raises(InputError) as caught:
+            read_predictions({"a": files}, answers)
+        assert caught.value.problems == (
+            "odd: has columns for x, y, z; the classes are cat, dog. All members must have the same.",
+        )
+
+
+def test_of_two_files_that_differ_the_labels_say_which_is_right(tmp_path, labels):
+    odd = table(tmp_path / "odd.csv", ["id", "x", "y"], [(name, 0.2, 0.8) for name in CHANCES])
+    with pytest.raises(InputError) as caught:
+        read_predictions({"a": [odd, member(tmp_path / "one.csv")]}, labels)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["odd"]
+
+
+def test_problems_of_every_kind_are_told_at_once(tmp_path, labels):
+    """Of single cells, of sums, of rows and of classes, each in another file."""
+    rows = list(CHANCES)
+    table(
+        tmp_path / "cells.csv",
+        ["id", "cat", "dog"],
+        [(rows[0], "nan", 1), (rows[1], 0.5, 0.5), (rows[2], "", 1), (rows[3], 1, 0)],
+    )
+    table(tmp_path / "sums.csv", ["id", "cat", "dog"], [(name, 0.9, 0.9) for name in rows])
+    table(tmp_path / "less.csv", ["id", "cat", "dog"], [(name, 0.5, 0.5) for name in rows[1:]])
+    table(tmp_path / "horse.csv", ["id", "cat", "horse"], [(name, 0.5, 0.5) for name in rows])
+    files = {
+        "a": [tmp_path / "cells.csv", member(tmp_path / "one.csv"), tmp_path / "gone.csv"],
+        "b": [tmp_path / f"{name}.csv" for name in ("sums", "less", "horse")],
+    }
+    with pytest.raises(InputError) as caught:
+        read_predictions(files, labels)
+    found = "\n".join(caught.value.problems)
+    assert "cells.csv: rows 1, 3: 'cat' is not a number, or not a finite one." in found
+    assert "gone.csv: there is no such file." in found
+    assert "sums: probabilities do not sum to 1 in rows 1, 2, 3, 4 (furthest: 1.8)" in found
+    assert "less: has no row 'r1', which labels.csv has." in found
+    assert "horse: has columns for cat, horse" in found
+    assert len(caught.value.problems) == 5
+    with pytest.raises(InputError) as caught:
+        read_predictions(files, tmp_path / "gone-too.csv")
+    assert len(caught.value.problems) == 6
+
+
+def test_members_files_may_have_other_names_than_the_members(tmp_path, labels, capsys):
+    files = {"a": [member(tmp_path / "new.csv"), member(tmp_path / "two.csv")], "b": [member(tmp_path / "last.csv")]}
+    data, _ = read_predictions(files, labels, members={"b": ("three",), "a": ("one", "two")})
+    assert data.members == ("one", "two", "three")
+    assert data.family_members == {"b": ("three",), "a": ("one", "two")}
+    assert "new as one, last as three" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"The predictions are of a \(2\), b \(1\); the ensemble is of a \(3\): "):
+        read_predictions(files, labels, members={"a": ("one", "two", "three")})
+    with pytest.raises(InputError, match="'two' is given for the family a, and is a member of another one"):
+        read_predictions(files, labels, members={"a": ("one", "four"), "b": ("two",)})
+
+
+def test_labels_of_one_class_are_told_with_the_name_of_their_file(tmp_path):
+    fit = table(tmp_path / "fit.csv", ["id", "label"], LABELS[:2])
+    test = table(tmp_path / "test.csv", ["id", "label"], [LABELS[2]])
+    one = table(tmp_path / "one.csv", ["id", "cat", "dog"], [(name, *CHANCES[name]) for name in ("r1", "r2", "r3")])
+    data, tests = read_predictions({"a": [one]}, fit, {"later": test})
+    assert data.warnings == ()
+    assert tests["later"].warnings == ("All 1 labels of test.csv are dog: nothing can be fitted or compared on them.",)
+    assert (data.name, tests["later"].name) == ("fit.csv", "test.csv")
+
+
 def test_an_array_needs_class_names_unless_labels_number_its_columns(tmp_path, labels):
     np.save(tmp_path / "a.npy", np.array(list(CHANCES.values())))
     with pytest.raises(InputError, match="--classes"):

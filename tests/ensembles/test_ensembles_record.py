@@ -27,7 +27,7 @@ def local(tmp_path):
     """An ensemble of two folders and a function, saved."""
     folders = [shared(save_text_model, "bert", 1), shared(save_text_model, "distilbert", 2)]
     ensemble = Ensemble({"bert": [folders[0]], "distil": [folders[1]], "rule": [keyword]})
-    ensemble.fit(rows(), method="equal")
+    ensemble.fit(rows(), method="equal", folds=2)
     return ensemble, ensemble.save(tmp_path / "votes"), folders
 
 
@@ -155,7 +155,7 @@ def test_rows_are_known_again_in_any_order_and_by_their_groups():
 
 def test_bundled_members_need_nothing_else(tmp_path, local):
     folders = local[2]
-    models = Ensemble({"bert": [folders[0]], "distil": [folders[1]]}).fit(rows())
+    models = Ensemble({"bert": [folders[0]], "distil": [folders[1]]}).fit(rows(), folds=2)
     folder = models.save(tmp_path / "bundle", bundle=True)
     record = EnsembleRecord.read(folder / ENSEMBLE_RECORD)
     assert record.is_bundle
@@ -169,11 +169,27 @@ def test_bundled_members_need_nothing_else(tmp_path, local):
         Ensemble.from_pretrained(ready_made()).save(tmp_path / "none", bundle=True)
 
 
+def test_bundled_weights_with_a_flipped_bit_are_refused_by_name(tmp_path):
+    ensemble = Ensemble({"bert": [shared(save_text_model, "bert", 1)]}).fit(rows(), method="equal", folds=2)
+    folder = ensemble.save(tmp_path / "bundle", bundle=True)
+    weights = folder / "members" / "0" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match=r"members/0/model\.safetensors of .*bundle: has another digest"):
+        Ensemble.from_pretrained(folder)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"members/0/model\.safetensors of .*bundle: is missing"):
+        Ensemble.from_pretrained(folder)
+
+
 def test_a_souped_family_is_made_again_of_its_models_or_bundled_as_one(tmp_path):
     from tiny_models import fine_tune
 
     runs = [fine_tune(tmp_path / f"run-{seed}", seed, steps=10) for seed in range(2)]
-    ensemble = Ensemble({"runs": runs, "other": [shared(save_text_model, "distilbert", 2)]}, tier1="soup").fit(rows())
+    ensemble = Ensemble({"runs": runs, "other": [shared(save_text_model, "distilbert", 2)]}, tier1="soup").fit(
+        rows(), folds=2
+    )
     texts = [row["text"] for row in sentences(20, 5)]
     expected = ensemble.predict(texts).probabilities
     plain = ensemble.save(tmp_path / "plain")

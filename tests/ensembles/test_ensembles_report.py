@@ -147,7 +147,7 @@ def test_weights_have_intervals_that_hold_them() -> None:
 
 
 def test_what_was_not_fitted_has_no_interval() -> None:
-    found = ensemble_report(members(250), chosen=chosen("equal"))
+    found = ensemble_report(members(250), chosen=chosen("equal"), folds=2)
     assert [(each.value, each.low, each.high) for each in found.weights] == [(0.5, None, None)] * 2
     assert "Against equal" not in found.sentence
 
@@ -186,7 +186,7 @@ def test_tests_may_have_their_members_in_another_order() -> None:
         ids=list(test.ids),
         members=["small/1", "big/2", "big/1"],
     )
-    found = ensemble_report(members(250), {"test": moved}, chosen=chosen())
+    found = ensemble_report(members(250), {"test": moved}, chosen=chosen(), folds=2)
     for metric in ("accuracy", "nll", "auc"):
         expected = scored(report(), "learned weights, tiered", "test", metric)
         assert scored(found, "learned weights, tiered", "test", metric) == pytest.approx(expected)
@@ -203,7 +203,7 @@ def test_rows_about_which_a_member_is_silent_are_left_out_for_all_and_counted() 
     data = members(250)
     values = np.array(data.values)
     values[2, :10] = np.nan
-    found = ensemble_report(replace(data, values=values), chosen=chosen())
+    found = ensemble_report(replace(data, values=values), chosen=chosen(), folds=2)
     kept = data.subset(np.arange(10, 250))
     assert scored(found, "big/1", "held-out", "nll") == pytest.approx(nll(kept.values[0], kept), rel=1e-6)
     assert any("10 rows are left out" in warning for warning in found.warnings)
@@ -211,7 +211,7 @@ def test_rows_about_which_a_member_is_silent_are_left_out_for_all_and_counted() 
 
 def test_test_rows_that_were_fitted_on_are_told() -> None:
     data = members(250)
-    found = ensemble_report(data, {"test": data.subset(np.arange(100, 180))}, chosen=chosen())
+    found = ensemble_report(data, {"test": data.subset(np.arange(100, 180))}, chosen=chosen(), folds=2)
     assert any("80 of its 80 rows are also among the fitting rows" in warning for warning in found.warnings)
     assert not any("also among" in warning for warning in report().warnings)
 
@@ -239,13 +239,22 @@ def test_the_document_holds_the_whole_report_as_json() -> None:
     assert str(EnsembleReport.from_json(document)) == str(report())
 
 
+def test_a_document_of_before_there_were_rivals_and_notes_is_read() -> None:
+    document = report().to_json()
+    del document["rivals"]
+    for cost in document["costs"]:
+        del cost["note"]
+    found = EnsembleReport.from_json(document)
+    assert (found.rivals, found.sentence) == ((), report().sentence)
+
+
 def test_what_is_not_defined_is_null_in_the_document_and_a_dash_in_the_tables() -> None:
     data = replace(members(250), labels=np.zeros(250, np.int64))
-    found = ensemble_report(members(250), {"one": data}, chosen=chosen())
+    found = ensemble_report(members(250), {"one": data}, chosen=chosen(), folds=2)
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert np.isnan(EnsembleReport.from_json(document).systems[0].results["one"]["auc"].value)
     assert any("all rows are of class 0" in warning for warning in found.warnings)
-    assert "settle nothing" in found.sentence
+    assert "All rows of one are of class 0" in found.sentence
     (grid,) = [grid for grid in found.grids() if grid.title.startswith("one") and "decisions" in grid.title]
     assert grid.rows[0][3] == "–"
 
@@ -297,7 +306,7 @@ def test_reliability_is_the_share_that_was_right_in_each_bin() -> None:
 
 
 def test_stacking_has_no_weights_to_draw(tmp_path: Path) -> None:
-    found = ensemble_report(members(250), chosen=chosen("stacking"))
+    found = ensemble_report(members(250), chosen=chosen("stacking"), folds=2)
     assert found.weights == ()
     with pytest.raises(ValueError, match="no weights"):
         weights_plot(found, tmp_path / "weights.png")

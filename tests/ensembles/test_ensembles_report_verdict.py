@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import pytest
 from ensemble_data import members
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from hf_soup.ensembles import fit_combination
 from hf_soup.ensembles.evidence.differences import Difference
 from hf_soup.ensembles.evidence.facts import DataFacts, Weight
 from hf_soup.ensembles.evidence.left_out import LeftOut
+from hf_soup.ensembles.evidence.rivals import adjusted, rivals_of_chosen
+from hf_soup.ensembles.evidence.scored import LabelledRows
+from hf_soup.ensembles.evidence.scoring import Scores
+from hf_soup.ensembles.evidence.systems import single_systems
 from hf_soup.ensembles.evidence.verdict import Other, compared, verdict
 from hf_soup.ensembles.report import EnsembleReport, ensemble_report
 
@@ -109,15 +118,114 @@ def test_data_that_are_too_small_are_told(facts: DataFacts, words: str) -> None:
     assert not FACTS.too_small
 
 
-def test_rows_of_one_class_settle_nothing() -> None:
+def test_rows_of_one_class_say_nothing_about_the_others() -> None:
     facts = DataFacts("test", "test", 500, None, {"no": 0, "yes": 500})
     assert "all rows are of class yes" in facts.warnings()[0]
-    assert "settle nothing" in verdict("", facts, [], {}, [], [])
+    assert "says nothing about the others" in verdict("", facts, [], {}, [], [])
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        DataFacts("test", "test", 150, None, {"no": 70, "yes": 80}),
+        DataFacts("test", "test", 500, None, {"no": 0, "yes": 500}),
+    ],
+)
+def test_what_was_found_on_few_rows_is_not_taken_back_in_the_same_breath(facts: DataFacts) -> None:
+    sentence = verdict("", facts, [found("nll", -0.1, 0.02)], {"best single": SINGLE}, [], [])
+    assert "better by NLL" in sentence
+    assert "settle" not in sentence
+    assert "needs more rows to confirm it" in sentence or "about rows of that class" in sentence
+
+
+def rival(name: str, nll: float, accuracy: float = 0.0) -> list[Difference]:
+    return [found("accuracy", accuracy, 0.005, name), found("nll", nll, 0.02, name)]
+
+
+def test_whatever_is_better_than_the_chosen_one_is_named() -> None:
+    others = [*rival("stacking", 0.056), *rival("me/a", 0.03), *rival("me/b", -0.2)]
+    sentence = verdict("", FACTS, [], {}, [], [], others)
+    assert (
+        "The chosen one is worse than these others (p below .05, adjusted over all 3 by accuracy and NLL, Benjamini–Hochberg): "
+        "stacking, by NLL (+0.0560 [+0.0168, +0.0952])." in sentence
+    )
+    assert "me/" not in sentence
+
+
+def test_one_of_many_rivals_is_not_called_better_by_chance() -> None:
+    barely = 1.99 * 0.02
+    assert "worse than these" in verdict("", FACTS, [], {}, [], [], [found("nll", barely, 0.02)])
+    others = [each for place in range(9) for each in rival(f"r{place}", barely if place == 0 else 0.0)]
+    assert "worse than these" not in verdict("", FACTS, [], {}, [], [], others)
+
+
+def test_of_many_better_ones_the_surest_come_with_figures_and_none_is_left_out() -> None:
+    others = [each for place in range(6) for each in rival(f"r{place}", 0.07 + 0.01 * place)]
+    sentence = verdict("", FACTS, [], {}, [], [], others)
+    names = [sentence.index(f"r{place}") for place in range(5, -1, -1)]
+    assert names == sorted(names)
+    assert sentence.count("by NLL (") == 3
+
+
+def test_a_better_one_that_is_worse_by_another_metric_is_told_as_such() -> None:
+    both = rival("stacking", 0.056, accuracy=0.03)
+    assert "though better by accuracy (+3.00 points" in verdict("", FACTS, [], {}, [], [], both)
+
+
+def test_what_has_a_sentence_of_its_own_is_not_told_twice() -> None:
+    differences = [found("nll", 0.1, 0.02)]
+    sentence = verdict("", FACTS, differences, {"best single": SINGLE}, [], [], rival("best single", 0.1))
+    assert "worse by NLL" in sentence
+    assert "these others" not in sentence
+
+
+@cache
+def with_noise() -> EnsembleReport:
+    data = members(250, {"a": (2.5,), "b": (2.5,), "noise": (-1.0,)}, classes=2)
+    return ensemble_report(data, chosen=fit_combination(data, "equal", temperature="none"), folds=2)
+
+
+def test_rivals_are_paired_with_the_chosen_one_and_adjusted_over_all_of_them() -> None:
+    report = with_noise()
+    chosen = next(each for each in report.systems if each.chosen)
+    by_name = {each.name: each for each in report.systems}
+    raw = []
+    for one in report.rivals:
+        ours, theirs = (system.results["held-out"][one.metric].value for system in (chosen, by_name[one.against]))
+        assert one.value == pytest.approx(ours - theirs)
+        raw.append(2 * stats.t.sf(abs(one.value) / one.standard_error, 249))
+    expected = multipletests(raw, method="fdr_bh")[1]
+    np.testing.assert_allclose([p for each in adjusted(report.rivals) for p in each.adjusted_p], expected, rtol=1e-9)
+    better = {each.name for each in adjusted(report.rivals) if each.ahead}
+    assert {"learned weights", "stacking"} <= better
+    assert all(name in report.sentence for name in better)
+
+
+def test_among_seven_that_are_just_as_good_one_is_rarely_called_better() -> None:
+    by_adjusted, by_interval = 0, 0
+    for seed in range(40):
+        data = members(80, {f"m{place}": (1.0,) for place in range(8)}, classes=2, seed=seed)
+        scores, rows = Scores(), LabelledRows.of(data)
+        for system, values in single_systems(data, "mean"):
+            scores.add(replace(system, chosen=system.name == "m0/1"), "test", rows.score(values, ["accuracy", "nll"]))
+        differences = rivals_of_chosen(scores, rows, "test", ["accuracy", "nll"])
+        by_adjusted += any(each.ahead for each in adjusted(differences))
+        by_interval += any(each.better == each.against for each in differences)
+    assert by_adjusted <= 6, "more have probability 0.004 at 5 %"
+    assert by_interval > 6, "unadjusted it must go wrong for this to test anything"
+
+
+def test_a_model_and_the_best_single_one_that_is_it_are_one_rival() -> None:
+    data, test = members(120, {"a": (-1.0,), "b": (2.0,)}), members(100, {"a": (-1.0,), "b": (2.0,)}, seed=1)
+    found = ensemble_report(data, {"test": test}, chosen=fit_combination(data, "equal", temperature="none"), folds=2)
+    names = {each.against for each in found.rivals}
+    assert "best single" in names
+    assert "b/1" not in names
 
 
 def _report(seed: int, skills: tuple[float, float], method: str = "learned") -> EnsembleReport:
     data = members(250, {"a": skills[:1], "b": skills[1:]}, classes=2, seed=seed)
-    return ensemble_report(data, chosen=fit_combination(data, method, temperature="none"))
+    return ensemble_report(data, chosen=fit_combination(data, method, temperature="none"), folds=2)
 
 
 def test_of_two_equally_good_members_fitted_weights_are_not_said_to_beat_equal_ones() -> None:
@@ -129,21 +237,19 @@ def test_of_two_equally_good_members_fitted_weights_are_not_said_to_beat_equal_o
 
 
 def test_a_useless_member_under_equal_weights_is_told() -> None:
-    data = members(400, {"a": (2.5,), "b": (2.5,), "noise": (-1.0,)}, classes=2)
-    sentence = ensemble_report(data, chosen=fit_combination(data, "equal", temperature="none")).sentence
-    assert "Without noise/1 the others do better" in sentence
+    assert "Without noise/1 the others do better" in with_noise().sentence
 
 
 def test_the_verdict_is_about_the_first_test_where_there_is_one() -> None:
     data, test = members(150), members(220, seed=1)
     chosen = fit_combination(data)
-    assert "on held-out (150 rows, out of fold)" in ensemble_report(data, chosen=chosen).sentence
-    assert "on test (220 rows)" in ensemble_report(data, {"test": test}, chosen=chosen).sentence
+    assert "on held-out (150 rows, out of fold)" in ensemble_report(data, chosen=chosen, folds=2).sentence
+    assert "on test (220 rows)" in ensemble_report(data, {"test": test}, chosen=chosen, folds=2).sentence
 
 
 def test_groups_stay_together_and_are_told() -> None:
     groups = np.repeat(np.arange(30), 5)
     data = members(150, groups=groups)
-    found = ensemble_report(data, chosen=fit_combination(data))
+    found = ensemble_report(data, chosen=fit_combination(data), folds=2)
     assert "150 rows in 30 groups" in found.sentence
     assert found.sets[0].groups == 30

@@ -64,5 +64,7 @@ def test_what_cannot_be_souped_is_refused_with_the_way_out(relatives, others, pr
 
 def test_strangers_are_refused():
     strangers = [shared(save_text_model, "bert", seed) for seed in (0, 1)]
-    with pytest.raises(InputError, match="do not come from one pre-trained model"):
+    with pytest.raises(InputError, match="do not come from one pre-trained model") as told:
         _ = Ensemble({"bert": strangers}, tier1="soup").voters
+    assert "--force" not in str(told.value)
+    assert "tier1='mean'" in str(told.value)

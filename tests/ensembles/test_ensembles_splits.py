@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hf_soup.ensembles.combination import Combination
 from hf_soup.ensembles.fitting import fit_combination
 from hf_soup.ensembles.probabilities import MemberProbabilities
-from hf_soup.ensembles.splits import cross_validated, folds
+from hf_soup.ensembles.splits import cross_validated, fold_of_rows, folds, possible_folds
 from hf_soup.errors import InputError
 
 QUICK = settings(derandomize=True, max_examples=60, deadline=None)
@@ -81,6 +81,20 @@ def test_out_of_fold_predictions_come_from_combinations_that_never_saw_the_row()
     tested = [set(rows.ids) - each for each in seen]
     assert sum(map(len, tested)) == rows.rows
     assert set.union(*tested) == set(rows.ids)
+
+
+def test_each_row_is_in_the_fold_in_which_it_is_tested() -> None:
+    rows = data([0, 1, 2] * 20)
+    fold = fold_of_rows(rows, 4, seed=3)
+    for number, (_, test) in enumerate(folds(rows, 4, seed=3)):
+        assert (fold[test] == number).all()
+    assert (fold != fold_of_rows(rows, 4, seed=4)).any()
+
+
+def test_there_are_no_more_folds_than_rows_or_groups() -> None:
+    assert possible_folds(data([0, 1, 0, 1]), 5) == 4
+    assert possible_folds(data([0, 1] * 10, [row // 7 for row in range(20)]), 5) == 3
+    assert possible_folds(data([0, 1] * 10), 5) == 5
 
 
 def test_rows_without_labels_are_refused() -> None:

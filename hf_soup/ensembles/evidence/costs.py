@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hf_soup.ensembles.combination import Combination
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one row of data. `forward_passes` is a mean where it depends on the row. None: not known for every model in it."""
+    """Of one row of data. `forward_passes` is a mean where it depends on the row. None: not known for every model in it. `note`: a
+    sentence that a reader should know."""
 
     name: str
     models: int
@@ -22,6 +23,7 @@ class Cost:
     parameters: int | None
     seconds_per_row: float | None
     bytes: int | None
+    note: str = ""
 
 
 def cost_table(
@@ -35,9 +37,12 @@ def cost_table(
         yield _sum(name, dict.fromkeys(used_members(each), 1.0), costs)
 
 
-def early_exit_cost(name: str, shares: Mapping[str, float], costs: Mapping[str, MemberCost]) -> Cost:
-    """Returns the mean cost of a row with early exit; `shares`: of the rows, about which each member was asked."""
-    return _sum(f"{name}, with early exit", {member: share for member, share in shares.items() if share > 0}, costs)
+def early_exit_cost(name: str, shares: Mapping[str, float], costs: Mapping[str, MemberCost], why_none: str) -> Cost:
+    """Returns the mean cost of a row with early exit; `shares`: of the rows, about which each member was asked. `why_none`: the
+    sentence of `why_nothing_is_saved`."""
+    asked = {member: share for member, share in shares.items() if share > 0}
+    note = why_none or ("Early exit saved nothing on these rows." if min(asked.values()) == 1 else "")
+    return replace(_sum(f"{name}, with early exit", asked, costs), note=note)
 
 
 def used_members(combination: Combination) -> list[str]:

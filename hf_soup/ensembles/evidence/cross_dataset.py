@@ -15,7 +15,7 @@ from hf_soup.ensembles.evidence.grid import Grid
 from hf_soup.ensembles.evidence.scored import METRICS, LabelledRows
 from hf_soup.ensembles.evidence.scoring import combined
 from hf_soup.ensembles.probabilities import MemberProbabilities
-from hf_soup.ensembles.splits import cross_validated
+from hf_soup.ensembles.splits import cross_validated, possible_folds
 from hf_soup.errors import InputError
 from hf_soup.evaluation.estimates import Estimate
 
@@ -51,7 +51,7 @@ class CrossDataset:
         """Returns a table for each metric: a line for what was fitted on, a column for what was tested on."""
         return [
             Grid(
-                f"{shown.title(metric)}: fitted on the line's data, tested on the column's (the same data: out of fold)",
+                f"{shown.title(metric)}: fitted on the line's data, tested on the column's (the same data: out of fold{_within(metric)})",
                 ["fitted on", *self.sets],
                 [
                     [a, *(shown.estimated(by_test[b].get(metric), metric) for b in self.sets)]
@@ -75,24 +75,33 @@ def cross_dataset(
     fit: Callable[[MemberProbabilities], Combination],
     *,
     folds: int = 5,
+    seed: int = 0,
 ) -> CrossDataset:
     """Returns how `fit`, run on each data set, does on every other; on its own rows it is scored out of fold.
 
+    `seed`: of folds and resamples. An AUC out of fold compares rows of one fold only, see `hf_soup.ensembles.evidence.within_folds`.
     All data sets need labels, and the same members and classes. One that cannot be fitted on, as rows of one class cannot, has
     its reason in `not_fitted` and is still tested on.
     """
     results: dict[str, dict[str, dict[str, Estimate]]] = {}
     not_fitted: dict[str, str] = {}
-    rows = {name: LabelledRows.of(data) for name, data in datasets.items()}
+    rows = {name: LabelledRows.of(data, seed) for name, data in datasets.items()}
     for fitted_on, data in datasets.items():
         try:
-            out_of_fold = cross_validated(data, fit, rows[fitted_on].folds(folds))
+            k = possible_folds(data, folds)
+            on_itself = LabelledRows.out_of_fold(data, k, seed).score(cross_validated(data, fit, k, seed), METRICS)
             combination = fit(data)
         except InputError as error:
             not_fitted[fitted_on] = str(error)
             continue
         results[fitted_on] = {}
         for tested_on, test in datasets.items():
-            probabilities = out_of_fold if fitted_on == tested_on else combined(combination, test)
-            results[fitted_on][tested_on] = rows[tested_on].score(probabilities, METRICS).estimates
+            if fitted_on == tested_on:
+                results[fitted_on][tested_on] = on_itself.estimates
+            else:
+                results[fitted_on][tested_on] = rows[tested_on].score(combined(combination, test), METRICS).estimates
     return CrossDataset(results, tuple(datasets), not_fitted)
+
+
+def _within(metric: str) -> str:
+    return ", pairs of rows of one fold" if metric == "auc" else ""

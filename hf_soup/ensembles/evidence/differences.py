@@ -47,6 +47,15 @@ class Difference:
         return self._ahead if found else None
 
     @property
+    def p(self) -> float | None:
+        """Of the t test of no difference, two-sided; None where the two never differ."""
+        from scipy.special import stdtr
+
+        if not self.standard_error > 0:
+            return None
+        return float(2 * stdtr(self.df, -abs(self.value) / self.standard_error))
+
+    @property
     def detectable(self) -> float | None:
         """The true difference that so many rows find with 80 % power; None where the two never differ on them.
 

@@ -25,6 +25,7 @@ class EnsembleReport:
 
     `sets`: the fitting rows first. On them, what was fitted is scored out of fold, and the best single model is chosen on the
     training folds. `differences`: the chosen one against others. `left_out`: the chosen one without a member or family.
+    `rivals`: the chosen one against every other system on the set that the verdict is about.
     `crossed`: fitted on one set, tested on another; None with one set.
     """
 
@@ -38,6 +39,7 @@ class EnsembleReport:
     crossed: CrossDataset | None
     reliability: tuple[Reliability, ...]
     warnings: tuple[str, ...]
+    rivals: tuple[Difference, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns one row for each system, data set and metric, for a CSV file or a data frame; None where there is no number."""
@@ -98,21 +100,25 @@ class EnsembleReport:
 
     def table(self) -> str:
         """Returns verdict, tables, notes and warnings as text."""
-        return "\n\n".join([self.sentence, *(grid.text() for grid in self.grids()), "\n".join(self._notes())])
+        return "\n\n".join([self.sentence, *(grid.text() for grid in self.grids()), "\n".join(self.notes())])
 
     def markdown(self) -> str:
         """Returns the same for a card."""
-        return "\n\n".join([self.sentence, *(grid.markdown() for grid in self.grids()), *self._notes()])
+        return "\n\n".join([self.sentence, *(grid.markdown() for grid in self.grids()), *self.notes()])
 
     def __str__(self) -> str:
         return self.table()
 
-    def _notes(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
+        """Yields what belongs below the tables: how to read them, and the warnings."""
         yield (
-            "Members and family means as they are, combinations with their temperatures. * the chosen combination. An interval of "
-            "fitted weights covers other rows, not another fit. In brackets after an ECE: what a perfectly calibrated model would "
+            "Members and family means as they are, combinations with their temperatures (stacking has none). * the chosen combination. "
+            "Out of fold, an AUC compares rows of one fold only, since each fold has weights and temperatures of its own: it is the "
+            "mean of the folds' AUCs, weighted by their pairs, for all systems alike. An interval of fitted weights covers other "
+            "rows, not another fit. In brackets after an ECE: what a perfectly calibrated model would "
             "stay below in 97.5 % of samples. Each interval covers 95 % for itself; of many, some miss by chance."
         )
+        yield from (each.note for each in self.costs if each.note)
         yield from (f"Warning: {warning}" for warning in self.warnings)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from hf_soup.ensembles.combination import Combination
 from hf_soup.ensembles.fitting import Temperature, fit_combination
+from hf_soup.ensembles.methods import method_named
 from hf_soup.ensembles.probabilities import MemberProbabilities
 from hf_soup.ensembles.tiers import Shape, Tier1
 
@@ -22,12 +23,19 @@ class HowFitted:
     seed: int = 0
 
     @classmethod
-    def of(cls, chosen: Combination, seed: int = 0) -> HowFitted:
-        """Reads from a combination how it was fitted; the seed does not stand in one."""
-        temperature: Temperature = "none"
-        if any(value != 1.0 for value in chosen.temperatures.values()):
-            temperature = "family" if set(chosen.temperatures) <= set(chosen.families) else "member"
+    def of(cls, chosen: Combination, seed: int = 0, temperature: Temperature | None = None) -> HowFitted:
+        """Reads from a combination how it was fitted. The seed does not stand in one, nor, where a method has no temperatures,
+        which those of other methods were to be: `temperature` says so; None: read from the combination."""
+        if temperature is None:
+            temperature = "none"
+            if any(value != 1.0 for value in chosen.temperatures.values()):
+                temperature = "family" if set(chosen.temperatures) <= set(chosen.families) else "member"
         return cls(chosen.method, chosen.tiers, chosen.tier1, temperature, chosen.ridge, seed)
+
+    @property
+    def tempered(self) -> bool:
+        """Whether what is fitted has temperatures; some methods never have any."""
+        return self.temperature != "none" and method_named(self.method).tempered
 
     def __call__(self, data: MemberProbabilities) -> Combination:
         return fit_combination(

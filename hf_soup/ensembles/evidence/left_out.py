@@ -42,12 +42,12 @@ def leave_out(
 ) -> Iterator[LeftOut]:
     """Yields each member and each family of several members left out; nothing where there is one member only.
 
-    `rows`: of `data`. `chosen`: name and out-of-fold scores of the whole ensemble, on the same folds.
+    `rows`: of `data`, out of fold. `chosen`: name and out-of-fold scores of the whole ensemble, on the same folds.
     """
     candidates = _candidates(data)
     for name, what, members in candidates:
         rest = without(data, members)
-        scored = rows.score(cross_validated(rest, how, folds), METRICS)
+        scored = rows.score(cross_validated(rest, how, folds, how.seed), METRICS)
         differences = tuple(
             difference(rows, set_name, metric, (f"without {name}", scored), chosen) for metric in METRICS
         )

@@ -5,23 +5,27 @@ Because the resamples are the same, the interval of any difference is a paired o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hf_soup.ensembles.evidence.within_folds import auc_within
 from hf_soup.ensembles.probabilities import MemberProbabilities
+from hf_soup.ensembles.splits import fold_of_rows
 from hf_soup.ensembles.tiers import log_of
 from hf_soup.errors import InputError
 from hf_soup.evaluation.estimates import Estimate, estimate
-from hf_soup.evaluation.metric import Interval, Metric, metric_named
+from hf_soup.evaluation.metric import Interval, Metric, OnCounts, metric_named
 from hf_soup.evaluation.predictions import Kind, Predictions
-from hf_soup.evaluation.resampling import resample_counts
+from hf_soup.evaluation.resampling import SEED, resample_counts
 
 METRICS = ("accuracy", "f1_macro", "auc", "nll", "brier", "ece")
 COMPARED = METRICS[:-1]
 """The metrics that have differences; an ECE is judged against its band, which needs no other model."""
 
+_WITHIN_FOLDS: dict[str, Callable[[Predictions, np.ndarray], OnCounts]] = {"auc": auc_within}
+"""The metrics that compare rows with each other, in the form that compares rows of one fold only."""
 _RESAMPLED_ROWS = 20_000_000
 _MOST_RESAMPLES, _LEAST_RESAMPLES = 2000, 400
 
@@ -39,23 +43,32 @@ class LabelledRows:
     """The rows of one data set, in the order of their ids so that the order in the file changes nothing.
 
     `labels`: int64 [rows], indices into `classes`. `groups`: int64 [rows], what is resampled as a whole; None: each row alone.
+    `fold`: int64 [rows], where predictions come from cross-validation: only rows of one fold were predicted by one combination, so
+    AUC compares no others; None: all rows are compared. `seed`: of the resamples; 0 gives those of the evaluation of one model.
     """
 
     ids: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     groups: np.ndarray | None = None
+    fold: np.ndarray | None = None
+    seed: int = 0
     order: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", np.argsort(self.ids, kind="stable"))
 
     @classmethod
-    def of(cls, data: MemberProbabilities) -> LabelledRows:
+    def of(cls, data: MemberProbabilities, seed: int = 0) -> LabelledRows:
         """Raises InputError for data without labels."""
         if data.labels is None:
             raise InputError("These rows have no labels, so nothing can be scored on them.")
-        return cls(data.ids, data.labels, data.classes, data.groups)
+        return cls(data.ids, data.labels, data.classes, data.groups, seed=seed)
+
+    @classmethod
+    def out_of_fold(cls, data: MemberProbabilities, folds: int, seed: int = 0) -> LabelledRows:
+        """As `of`, for what `cross_validated(data, …, folds, seed)` says about them. Raises InputError as `folds` does."""
+        return replace(cls.of(data, seed), fold=fold_of_rows(data, folds, seed))
 
     @property
     def rows(self) -> int:
@@ -69,10 +82,6 @@ class LabelledRows:
     @property
     def unit(self) -> str:
         return "rows" if self.groups is None else "groups"
-
-    def folds(self, wanted: int) -> int:
-        """As many folds as wanted, or as there are rows or groups to put into them."""
-        return min(wanted, self.units)
 
     @property
     def resamples(self) -> int:
@@ -95,13 +104,23 @@ class LabelledRows:
         return Predictions(self.ids[self.order], self.classes, self.labels[self.order], logits)
 
     def _resampled(self, predictions: Predictions, metrics: Sequence[Metric]) -> dict[str, np.ndarray]:
-        on_counts = {each.name: each.resampled(predictions) for each in metrics}
+        on_counts = {each.name: self._on_counts(each, predictions) for each in metrics}
         groups = None if self.groups is None else self.groups[self.order]
         parts: dict[str, list[np.ndarray]] = {name: [] for name in on_counts}
-        for counts in resample_counts(self.rows, self.resamples, groups=groups):
+        for counts in resample_counts(self.rows, self.resamples, SEED + self.seed, groups):
             for name, value in on_counts.items():
                 parts[name].append(value(counts))
         return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def _on_counts(self, metric: Metric, predictions: Predictions) -> OnCounts:
+        if self.fold is None or metric.name not in _WITHIN_FOLDS:
+            return metric.resampled(predictions)
+        return _WITHIN_FOLDS[metric.name](predictions, self.fold[self.order])
+
+    def _value(self, metric: Metric, predictions: Predictions) -> float:
+        if self.fold is None or metric.name not in _WITHIN_FOLDS:
+            return metric(predictions)
+        return float(self._on_counts(metric, predictions)(np.ones((1, self.rows), np.float32))[0])
 
     def _estimate(self, metric: Metric, predictions: Predictions, resampled: dict[str, np.ndarray]) -> Estimate:
         if predictions.not_finite:
@@ -112,7 +131,8 @@ class LabelledRows:
         if by_row:
             return estimate(metric, predictions)
         low, high, note = percentile_interval(resampled[metric.name], self.units)
-        return Estimate(metric(predictions), low, high, self.rows, f"{Interval.BOOTSTRAP} over {self.unit}{note}")
+        value = self._value(metric, predictions)
+        return Estimate(value, low, high, self.rows, f"{Interval.BOOTSTRAP} over {self.unit}{note}")
 
 
 def percentile_interval(values: np.ndarray, units: int) -> tuple[float | None, float | None, str]:

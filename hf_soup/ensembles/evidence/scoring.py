@@ -46,30 +46,35 @@ class Scores:
         return next(iter(same or of_method), None)
 
 
-def score_singles(scores: Scores, sets: Mapping[str, MemberProbabilities], tier1: str) -> None:
-    """Adds members and family means, as they are: without temperatures."""
+def score_singles(
+    scores: Scores, sets: Mapping[str, MemberProbabilities], rows: Mapping[str, LabelledRows], tier1: str
+) -> None:
+    """Adds members and family means, as they are: without temperatures. `rows`: of `sets`; folds in them hold for these too, so
+    that all systems of a set are told by the same pairs of rows."""
     for set_name, data in sets.items():
-        rows = LabelledRows.of(data)
         for system, probabilities in single_systems(data, tier1):
-            scores.add(system, set_name, rows.score(probabilities))
+            scores.add(system, set_name, rows[set_name].score(probabilities))
 
 
 def score_combinations(
     scores: Scores,
     sets: Mapping[str, MemberProbabilities],
+    rows: Mapping[str, LabelledRows],
     fit_name: str,
     chosen: Combination,
     how: HowFitted,
     folds: int,
 ) -> None:
-    """Adds every way to combine the members. One that cannot be fitted is a warning; the chosen one's failure is an error."""
+    """Adds every way to combine the members. One that cannot be fitted is a warning; the chosen one's failure is an error.
+
+    `rows`: of `sets`, those of `fit_name` out of so many `folds` and with the seed of `how`.
+    """
     fit_data = sets[fit_name]
-    rows = {name: LabelledRows.of(data) for name, data in sets.items()}
     for system in combined_systems(fit_data, how):
         assert system.how is not None
         by_fold: list[Combination] = []
         try:
-            out_of_fold = cross_validated(fit_data, _remembering(system.how, by_fold), folds)
+            out_of_fold = cross_validated(fit_data, _remembering(system.how, by_fold), folds, how.seed)
             fitted = chosen if system.chosen else system.how(fit_data)
         except SoupError as error:
             if system.chosen:

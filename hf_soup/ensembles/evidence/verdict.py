@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_soup.ensembles.evidence import shown
 from hf_soup.ensembles.evidence.differences import Difference
 from hf_soup.ensembles.evidence.facts import DataFacts, Weight
 from hf_soup.ensembles.evidence.left_out import LeftOut
+from hf_soup.ensembles.evidence.rivals import Rival, adjusted
 
 JUDGED_BY = ("accuracy", "nll")
 _NEXT_TO_NOTHING = 0.02
+_WITH_FIGURES = 3
 
 
 @dataclass(frozen=True)
@@ -29,24 +31,32 @@ def verdict(
     others: Mapping[str, Other],
     left_out: Sequence[LeftOut],
     weights: Sequence[Weight],
+    rivals: Sequence[Difference] = (),
 ) -> str:
     """Returns the verdict on one set of data.
 
     `scores`: the sentence that says how the ensemble does. `differences`: of the ensemble against others, on that set; those
-    against systems that are not in `others` are passed over.
+    against systems that are not in `others` are passed over. `rivals`: of the ensemble against all other systems, on that
+    set; of those that are not in `others` the better ones are named.
     """
     sentences = [scores]
     for name, other in others.items():
         against = [each for each in differences if each.against == name]
         if against:
             sentences.append(compared(against, other))
+    sentences += _better_rivals(adjusted(rivals), others)
     hurting = [each for each in left_out if each.gains]
     sentences += map(_hurting, hurting)
     sentences += _next_to_nothing(weights, {each.name for each in hurting})
     if facts.too_small:
-        sentences.append(f"{facts.too_small}: too few to settle any of this.")
+        sentences.append(
+            f"{facts.too_small}: what these show needs more rows to confirm it, and what they do not show may be there all the same."
+        )
     if facts.one_class is not None:
-        sentences.append(f"All rows of {facts.name} are of class {facts.one_class}: they settle nothing of this.")
+        sentences.append(
+            f"All rows of {facts.name} are of class {facts.one_class}: all this is about rows of that class, and says nothing about the "
+            "others."
+        )
     return " ".join(sentences)
 
 
@@ -80,6 +90,25 @@ def _undecided(differences: Sequence[Difference]) -> str:
         names = " and ".join(_title(each) for each in alike)
         parts.append(f"both have the same {names}, row by row, so these rows say nothing about a difference in it")
     return "; ".join(parts)
+
+
+def _better_rivals(rivals: Sequence[Rival], told: Collection[str]) -> list[str]:
+    """One sentence; empty where none is better. The surest come first, with figures; of many the others by name."""
+    better = sorted((each for each in rivals if each.ahead and each.name not in told), key=lambda each: each.least_p)
+    if not better:
+        return []
+    named = [_by_what(each) for each in better[:_WITH_FIGURES]]
+    more = [each.name for each in better[_WITH_FIGURES:]]
+    metrics = " and ".join(dict.fromkeys(_title(each) for rival in rivals for each in rival.differences))
+    return [
+        f"The chosen one is worse than these others (p below .05, adjusted over all {len(rivals)} by {metrics}, Benjamini–Hochberg): "
+        f"{'; '.join([*named, *more])}. Whatever is picked because it does best on these rows needs other rows to confirm it."
+    ]
+
+
+def _by_what(rival: Rival) -> str:
+    but = f", though better by {' and '.join(map(_measured, rival.behind))}" if rival.behind else ""
+    return f"{rival.name}, by {' and '.join(map(_measured, rival.ahead))}{but}"
 
 
 def _hurting(one: LeftOut) -> str:
