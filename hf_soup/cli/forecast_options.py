@@ -123,6 +123,12 @@ class Source(Answers):
         late: Literal["refuse", "leave out"] = "refuse" if needs_crowd else "leave out"
         return read_forecasts(self.forecasts, self.questions, turn=self.turn, late=late, **self.reading())
 
+    @property
+    def keeps_in(self) -> Path | None:
+        """The folder of the run, where all its members and rows are read: what is made of a part is not kept as the run's own."""
+        whole = not (self.members or self.where or self.turn)
+        return self.run if whole else None
+
 
 class Result(Protocol):
     """What a command prints."""

@@ -51,7 +51,7 @@ def aggregate(
 ) -> None:
     """Make one forecast of all members' for each question, with their spread and number.
 
-    Of a run the table is kept as aggregate.csv in its folder, unless -o says where.
+    Of a whole run the table is kept as aggregate.csv in its folder, unless -o says where.
     """
     from hf_soup.scoring.aggregation import PRIMARY
     from hf_soup.scoring.fit_before import aggregation_of_later
@@ -59,7 +59,7 @@ def aggregate(
     table = source.table(needs_crowd=False)
     methods = [*([primary] if primary else []), *(method or [])] or [PRIMARY]
     found = aggregation_of_later(table, methods, everything=everything, fit_before=fit_before)
-    output.print(found, kept=source.run / AGGREGATE if source.run else None)
+    output.print(found, kept=source.keeps_in / AGGREGATE if source.keeps_in else None)
 
 
 @takes_options
@@ -74,7 +74,7 @@ def score(
 ) -> None:
     """Score members, the aggregate and the crowd on the questions that are resolved, and the blend of both.
 
-    Of a run the scores are kept as scores.json in its folder.
+    Of a whole run, all members and rows, the scores are kept as scores.json in its folder.
     """
     from hf_soup.scoring.documents import write_json
     from hf_soup.scoring.scoring import scoring
@@ -82,8 +82,8 @@ def score(
     weight = crowd_weight_of(crowd_weight)
     table = source.table(needs_crowd=True)
     result = scoring(table, [primary], everything=everything, crowd_weight=weight, fit_before=fit_before)
-    if source.run:
-        write_json(source.run / SCORES, result.to_json())
+    if source.keeps_in:
+        write_json(source.keeps_in / SCORES, result.to_json())
     output.print(result, result.warnings)
 
 

@@ -85,10 +85,14 @@ def match_labels(
 
 
 def class_names(config: Mapping[str, Any]) -> list[str]:
-    """The names of a model's classes by number, from its config.json; without `id2label` LABEL_0, LABEL_1, …"""
+    """The names of a model's classes by number, from its config.json: `id2label`, or `label_names` as timm writes them; without
+    either LABEL_0, LABEL_1, …
+    """
     id2label = config.get("id2label")
     if id2label:
         return [str(id2label[key]) for key in sorted(id2label, key=int)]
+    if label_names := config.get("label_names"):
+        return [str(name) for name in label_names]
     return [f"LABEL_{index}" for index in range(config.get("num_labels") or 2)]
 
 

@@ -32,6 +32,11 @@ def test_the_model_may_have_classes_that_the_data_lack() -> None:
     assert match(["a", "b"], config("b", "c", "a")).classes == ("a", "b", "c")
 
 
+def test_names_as_timm_writes_them_are_names() -> None:
+    found = match(["real", "fake"], {"label_names": ["real", "fake"], "num_labels": 2})
+    assert (found.classes, found.columns) == (("fake", "real"), (1, 0))
+
+
 def test_a_name_that_the_user_gives_a_class_counts() -> None:
     found = match(["bad", "good"], config("LABEL_0", "LABEL_1"), {"LABEL_0": "good", "LABEL_1": "bad"})
     assert (found.classes, found.columns) == (("bad", "good"), (1, 0))

@@ -404,3 +404,9 @@ def test_a_run_keeps_its_aggregate_and_its_scores(forecast, tmp_path):
 
     assert (folder / "aggregate.csv").read_text().splitlines()[0] == "question_id,mean,spread,members"
     assert json.loads((folder / "scores.json").read_text()) == json.loads(out)
+
+    kept = [(folder / name).read_text() for name in ("aggregate.csv", "scores.json")]
+    for choice in (("--members", "x"), ("--where", "sample=0")):
+        assert forecast("score", folder, *choice)[0] == 0
+        assert forecast("aggregate", folder, *choice)[0] == 0
+    assert [(folder / name).read_text() for name in ("aggregate.csv", "scores.json")] == kept, "of a part of the run"
