@@ -39,7 +39,9 @@ def ask(
     ] = None,
     prompt: Annotated[
         str,
-        typer.Option("--prompt", help="superforecaster, interval, update, plain, base_rate, negated, or a file."),
+        typer.Option(
+            "--prompt", help="superforecaster, interval, update, plain, base_rate, negated, json, or a file."
+        ),
     ] = "superforecaster",
     max_cost: Annotated[
         float | None,

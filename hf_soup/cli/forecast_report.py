@@ -11,6 +11,7 @@ import typer
 from hf_soup.cli import options as opt
 from hf_soup.cli.forecast_bias import Negated, Paraphrases, rewordings
 from hf_soup.cli.forecast_options import Bound, CrowdWeight, Looks, Primary, Source, crowd_weight_of, takes_options
+from hf_soup.cli.forecast_scores import Pairwise
 from hf_soup.cli.output import print_json, print_warnings, show
 
 PAGE = "report.html"  # in the folder of a run, else in the working directory
@@ -33,6 +34,7 @@ def report(
     ] = None,
     primary: Primary = "mean",
     everything: Annotated[bool, typer.Option("--all", help="Every aggregator side by side.")] = False,
+    pairwise: Pairwise = False,
     bound: Bound = None,
     looks: Looks = 1,
     crowd_weight: CrowdWeight = "0.75",
@@ -54,7 +56,7 @@ def report(
 ) -> None:
     """Write scores, comparisons, biases and figures as one HTML file that needs nothing else.
 
-    Of a run it is report.html in its folder, else in the working directory, unless -o says where. With --push forecasts,
+    Of a whole run it is report.html in its folder, else in the working directory, unless -o says where. With --push forecasts,
     questions, scores and report become a data set on the Hub, without transcripts unless they are asked for.
     """
     from hf_soup.reporting.forecast_report import HTML, MARKDOWN, refuse_other_pages
@@ -62,7 +64,7 @@ def report(
     from hf_soup.reporting.material import read_material
     from hf_soup.reporting.publication import known_licence, push_report
 
-    page = out or (source.run or Path()) / PAGE
+    page = out or (source.keeps_in or Path()) / PAGE
     refuse_other_pages(page, HTML)
     if out is None:
         _refuse_anothers_page(page)
@@ -78,6 +80,7 @@ def report(
         run=material.run,
         primary=primary,
         everything=everything,
+        pairwise=pairwise,
         bound=bound,
         looks=looks,
         crowd_weight=weight,

@@ -22,6 +22,9 @@ from hf_soup.cli.forecast_options import (
 AGGREGATE, SCORES = "aggregate.csv", "scores.json"  # in the folder of a run
 
 Everything = Annotated[bool, typer.Option("--all", help="Every aggregator side by side.")]
+Pairwise = Annotated[
+    bool, typer.Option("--pairwise", help="Also every two models, on the questions that both answered.")
+]
 FitBefore = Annotated[
     str | None,
     typer.Option(
@@ -59,7 +62,7 @@ def aggregate(
     table = source.table(needs_crowd=False)
     methods = [*([primary] if primary else []), *(method or [])] or [PRIMARY]
     found = aggregation_of_later(table, methods, everything=everything, fit_before=fit_before)
-    output.print(found, kept=source.keeps_in / AGGREGATE if source.keeps_in else None)
+    output.print(found, kept=None if fit_before or not source.keeps_in else source.keeps_in / AGGREGATE)
 
 
 @takes_options
@@ -67,6 +70,7 @@ def score(
     *,
     primary: Primary = "mean",
     everything: Annotated[bool, typer.Option("--all", help="Every aggregator and every score.")] = False,
+    looks: Looks = 1,
     crowd_weight: CrowdWeight = "0.75",
     fit_before: FitBefore = None,
     source: Source,
@@ -81,8 +85,8 @@ def score(
 
     weight = crowd_weight_of(crowd_weight)
     table = source.table(needs_crowd=True)
-    result = scoring(table, [primary], everything=everything, crowd_weight=weight, fit_before=fit_before)
-    if source.keeps_in:
+    result = scoring(table, [primary], everything=everything, crowd_weight=weight, fit_before=fit_before, looks=looks)
+    if source.keeps_in and not fit_before:
         write_json(source.keeps_in / SCORES, result.to_json())
     output.print(result, result.warnings)
 
@@ -99,9 +103,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    pairwise: Annotated[
-        bool, typer.Option("--pairwise", help="Also every two models, on the questions that both answered.")
-    ] = False,
+    pairwise: Pairwise = False,
     bound: Bound = None,
     looks: Looks = 1,
     crowd_weight: CrowdWeight = "0.75",

@@ -40,8 +40,8 @@ def read_table(data: Any) -> Table:
     if isinstance(data, Sequence) and all(isinstance(record, Mapping) for record in data):
         return _table("the given rows", [dict(record) for record in data], Path())
     raise InputError(
-        f"Held-out data: a {type(data).__name__} is not understood; give a CSV, JSONL or Parquet file, a list of dicts, a "
-        "datasets.Dataset, or a function that scores a model."
+        f"Data: a {type(data).__name__} is not understood; give a CSV, JSONL or Parquet file, a list of dicts, a datasets.Dataset "
+        "(of a data frame: frame.to_dict('records')), or, to HeldOut, a function that scores a model."
     )
 
 

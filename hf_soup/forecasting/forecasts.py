@@ -74,7 +74,7 @@ class Forecasts(Judged):
         data: Any,
         questions: Questions | None = None,
         *,
-        unit: Unit,
+        unit: Unit = "fraction",
         questions_unit: Unit | None = None,
         members: Sequence[str] | None = None,
         columns: Mapping[str, str] | None = None,
@@ -89,12 +89,9 @@ class Forecasts(Judged):
         """
         return ReadyForecasts(data, questions, unit, questions_unit, members, columns, where)
 
-    def source(self, questions: Questions | None, unit: Unit) -> Source:
-        return Source(
-            self.path,
-            questions,
-            {"unit": "fraction", "questions_unit": "fraction" if questions is None else unit},
-        )
+    def source(self, questions: Questions | None, questions_unit: Unit | None) -> Source:
+        of_crowd = "fraction" if questions is None else questions_unit
+        return Source(self.path, questions, {"unit": "fraction", "questions_unit": of_crowd})
 
     def costs(self) -> dict[str, float | None] | None:
         from hf_soup.scoring.read_rewordings import costs_of_run

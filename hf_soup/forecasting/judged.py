@@ -37,12 +37,13 @@ class Source:
 
 class Judged(ABC):
     """Forecasts of a run, or ready-made ones. Everywhere `questions` are those that they came with, or the same ones with what has
-    become of them since (a file, a list of dicts); `unit` is that of their crowd. Of two turns the first counts.
+    become of them since (a file, a list of dicts); `questions_unit`: of their crowd, if another than that of the forecasts. Of two
+    turns the first counts.
     """
 
     @abstractmethod
-    def source(self, questions: Questions | None, unit: Unit) -> Source:
-        """Returns where the forecasts are, with these questions, whose crowd is in `unit`, in place of their own."""
+    def source(self, questions: Questions | None, questions_unit: Unit | None) -> Source:
+        """Returns where the forecasts are, with these questions in place of their own; `questions_unit`: of their crowd."""
 
     @abstractmethod
     def costs(self) -> dict[str, float | None] | None:
@@ -54,7 +55,7 @@ class Judged(ABC):
         *,
         fit_before: FitBefore | None = None,
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> Aggregation:
         """Returns the aggregate of every question, `.values` [Q], with spread and members.
 
@@ -63,26 +64,32 @@ class Judged(ABC):
         """
         from hf_soup.scoring.fit_before import aggregation_of_later
 
-        return aggregation_of_later(self._read(questions, unit, late="leave out"), [method], fit_before=fit_before)
+        return aggregation_of_later(
+            self._read(questions, questions_unit, late="leave out"), [method], fit_before=fit_before
+        )
 
     def score(
         self,
         primary: str = "mean",
         *,
         everything: bool = False,
+        looks: int = 1,
         crowd_weight: float | Literal["fit"] = 0.75,
         fit_before: FitBefore | None = None,
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> Scoring:
         """Returns the scores of members, the aggregate `primary` (`everything`: all aggregates), the crowd, and where there is one
-        its blend with the aggregate: `crowd_weight` in log odds, "fit" by cross-validation. `fit_before`: a day; aggregates are
-        fitted on the questions resolved before it, and all is scored on those forecast from then on.
+        its blend with the aggregate: `crowd_weight` in log odds, "fit" by cross-validation. `looks`: how often these questions were
+        tested, this time included. `fit_before`: a day; aggregates are fitted on the questions resolved before it, and all is scored
+        on those forecast from then on.
         """
         from hf_soup.scoring.scoring import scoring
 
-        table = self._read(questions, unit)
-        return scoring(table, [primary], everything=everything, crowd_weight=crowd_weight, fit_before=fit_before)
+        table = self._read(questions, questions_unit)
+        return scoring(
+            table, [primary], everything=everything, looks=looks, crowd_weight=crowd_weight, fit_before=fit_before
+        )
 
     def compare(
         self,
@@ -95,7 +102,7 @@ class Judged(ABC):
         crowd_weight: float | Literal["fit"] = 0.75,
         fit_before: FitBefore | None = None,
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> Comparing:
         """Returns the tests of the aggregate `primary` against "crowd", "half", "members" or names of them; all without.
 
@@ -103,7 +110,7 @@ class Judged(ABC):
         """
         from hf_soup.scoring.comparing import comparing
 
-        table = self._read(questions, unit)
+        table = self._read(questions, questions_unit)
         return comparing(
             table,
             against,
@@ -121,12 +128,12 @@ class Judged(ABC):
         *,
         method: str = "shift",
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> Calibrating:
         """Returns the aggregate `primary`, corrected by `method` where cross-validation says that it helps, and why or why not."""
         from hf_soup.scoring.calibrating import calibrating
 
-        return calibrating(self._read(questions, unit, late="leave out"), primary=primary, method=method)
+        return calibrating(self._read(questions, questions_unit, late="leave out"), primary=primary, method=method)
 
     def study1(
         self,
@@ -135,12 +142,12 @@ class Judged(ABC):
         bound: float | None = None,
         looks: int = 1,
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> Study1Result:
         """Returns Study 1 of arXiv 2402.19379: the aggregate `primary` against 50 % and the human crowd, and its biases."""
         from hf_soup.scoring.study1_result import study1_result
 
-        return study1_result(self._read(questions, unit), primary=primary, bound=bound, looks=looks)
+        return study1_result(self._read(questions, questions_unit), primary=primary, bound=bound, looks=looks)
 
     def study2(
         self,
@@ -149,7 +156,7 @@ class Judged(ABC):
         bound: float | None = None,
         looks: int = 1,
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> Study2Result:
         """Returns Study 2 of arXiv 2402.19379: the forecasts before and after the human median was shown, each member against its own
         averages with the crowd. Raises InputError where the run was not asked in two turns (prompt `update`).
@@ -157,7 +164,7 @@ class Judged(ABC):
         from hf_soup.scoring.read_two_turns import read_two_turns
         from hf_soup.scoring.study2_result import study2_result
 
-        source = self.source(questions, unit)
+        source = self.source(questions, questions_unit)
         turns = read_two_turns(source.data, source.questions, **source.reading)
         return study2_result(turns, crowd_weight=crowd_weight, bound=bound, looks=looks)
 
@@ -168,16 +175,17 @@ class Judged(ABC):
         paraphrases: Sequence[str | Path | Judged] = (),
         looks: int = 1,
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> BiasReport:
         """Returns the checks of bias, with what the run cost. `negated`: a run of the prompt `negated`, or a file with the
-        probabilities of the opposite questions, in `unit`; `paraphrases`: runs or files of other wordings.
+        probabilities of the opposite questions; `paraphrases`: runs or files of other wordings. Files are in the unit of these
+        forecasts; what is in another one is given as `Forecasts.from_file(…)`.
         """
         from hf_soup.scoring.bias_report import bias_report
 
         return bias_report(
-            self._read(questions, unit, late="leave out"),
-            **self._rewordings(negated, paraphrases, questions, unit),
+            self._read(questions, questions_unit, late="leave out"),
+            **self._rewordings(negated, paraphrases, self.source(questions, questions_unit)),
             costs=self.costs(),
             looks=looks,
         )
@@ -188,24 +196,26 @@ class Judged(ABC):
         *,
         primary: str = "mean",
         everything: bool = False,
+        pairwise: bool = False,
         bound: float | None = None,
         looks: int = 1,
+        crowd_weight: float | Literal["fit"] = 0.75,
         negated: str | Path | Judged | None = None,
         paraphrases: Sequence[str | Path | Judged] = (),
         questions: Questions | None = None,
-        unit: Unit = "fraction",
+        questions_unit: Unit | None = None,
     ) -> Report:
         """Writes the page with scores, comparisons, biases and figures, and returns it; Markdown where the name ends with .md.
 
-        `primary`: the aggregate that counts; `everything`: all others beside it. `bound`: of the equivalence test, stated
-        beforehand. `looks`: how often these questions were tested, this time included. `negated`, `paraphrases`: as in `bias`. Raises
-        InputError for another ending.
+        `primary`: the aggregate that counts; `everything`: all others beside it. `pairwise`: also every two members. `bound`: of the
+        equivalence test, stated beforehand. `looks`: how often these questions were tested, this time included. `crowd_weight`: as in
+        `score`. `negated`, `paraphrases`: as in `bias`. Raises InputError for another ending.
         """
         from hf_soup.reporting.forecast_report import refuse_other_pages, report
         from hf_soup.reporting.material import read_material
 
         refuse_other_pages(Path(path))
-        source = self.source(questions, unit)
+        source = self.source(questions, questions_unit)
         found = read_material(source.data, source.questions, **source.reading)
         made = report(
             found.table,
@@ -213,9 +223,11 @@ class Judged(ABC):
             run=found.run,
             primary=primary,
             everything=everything,
+            pairwise=pairwise,
             bound=bound,
             looks=looks,
-            **self._rewordings(negated, paraphrases, questions, unit),
+            crowd_weight=crowd_weight,
+            **self._rewordings(negated, paraphrases, self.source(questions, questions_unit)),
         )
         made.save(path)
         return made
@@ -224,17 +236,17 @@ class Judged(ABC):
         self,
         negated: str | Path | Judged | None,
         paraphrases: Sequence[str | Path | Judged],
-        questions: Questions | None,
-        unit: Unit,
+        asked: Source,
     ) -> dict[str, Any]:
         """The forecasts of opposite questions and of other wordings, for `bias_report` and `report`."""
         from hf_soup.scoring.read_rewordings import read_negated, read_paraphrases
 
         def read(reader: Callable[..., ForecastTable], given: str | Path | Judged) -> ForecastTable:
             if isinstance(given, Judged):
-                source = given.source(None, unit)
+                source = given.source(None, None)
                 return reader(source.data, source.questions, **source.reading)
-            return reader(given, self.source(questions, unit).questions, unit=unit)
+            units = {name: asked.reading[name] for name in ("unit", "questions_unit")}
+            return reader(given, asked.questions, **units)
 
         return {
             "negated": None if negated is None else read(read_negated, negated),
@@ -242,9 +254,9 @@ class Judged(ABC):
         }
 
     def _read(
-        self, questions: Questions | None, unit: Unit, late: Literal["refuse", "leave out"] = "refuse"
+        self, questions: Questions | None, questions_unit: Unit | None, late: Literal["refuse", "leave out"] = "refuse"
     ) -> ForecastTable:
         from hf_soup.scoring.read_forecasts import read_forecasts
 
-        source = self.source(questions, unit)
+        source = self.source(questions, questions_unit)
         return read_forecasts(source.data, source.questions, late=late, **source.reading)

@@ -15,20 +15,20 @@ class ReadyForecasts(Judged):
     """`data`, `questions` and how they are read, as `read_forecasts` takes them; see `Forecasts.from_file`."""
 
     data: Any
-    questions: Questions | None
-    unit: Unit
+    questions: Questions | None = None
+    unit: Unit = "fraction"
     questions_unit: Unit | None = None
     members: Sequence[str] | None = None
     columns: Mapping[str, str] | None = None
     where: Mapping[str, Any] | None = None
 
-    def source(self, questions: Questions | None, unit: Unit) -> Source:
+    def source(self, questions: Questions | None, questions_unit: Unit | None) -> Source:
         return Source(
             self.data,
             self.questions if questions is None else questions,
             {
                 "unit": self.unit,
-                "questions_unit": self.questions_unit if questions is None else unit,
+                "questions_unit": questions_unit or self.questions_unit,
                 "members": self.members,
                 "columns": self.columns,
                 "where": self.where,

@@ -120,7 +120,7 @@ def read_record(path: Path) -> dict[str, Any]:
     file = path / RECORD
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path}: is not the folder of a run, it has no {RECORD}.") from error
     except ValueError as error:
         raise InputError(f"{file}: is not JSON ({error}).") from error

@@ -64,7 +64,8 @@ class Findings:
 
     def against(self, second: str) -> Comparison | None:
         """The comparison of the primary aggregate with this column; None where it was not made."""
-        return next((each for each in self.comparing.comparisons if each.second == second), None)
+        made = (each for each in self.comparing.comparisons if each.first == self.comparing.primary)
+        return next((each for each in made if each.second == second), None)
 
     def same_questions(self, member: str) -> SameQuestions:
         """This member and the primary aggregate on the questions that both answered."""
@@ -84,16 +85,17 @@ def find(
     run: Forecasts | None,
     primary: str,
     everything: bool,
+    pairwise: bool,
     bound: float | None,
     looks: int,
     crowd_weight: CrowdWeight,
     negated: ForecastTable | None,
     paraphrases: Sequence[ForecastTable],
 ) -> Findings:
-    """Returns the findings. Raises InputError for an unknown aggregator, a bound or a number of looks that is none, and for
-    rewordings that are of other questions or other members."""
+    """Returns the findings. Raises InputError for an unknown aggregator, a bound or a number of looks that is none, for pairs of one
+    member, and for rewordings that are of other questions or other members."""
     facts = run_facts(run, table.members) if run is not None else None
-    scored = scoring(table, [primary, *BESIDE_PRIMARY], everything=everything, crowd_weight=crowd_weight)
+    scored = scoring(table, [primary, *BESIDE_PRIMARY], everything=everything, crowd_weight=crowd_weight, looks=looks)
     name = scored.aggregates.primary
     aggregate = scored.aggregates.values
     costs = {each.name: each.cost for each in facts.members if each.cost is not None} if facts else None
@@ -102,7 +104,9 @@ def find(
         texts=tuple(one_line(texts.get(id) or id) for id in table.questions),
         run=facts,
         scoring=scored,
-        comparing=comparing(table, primary=name, bound=bound, looks=looks, crowd_weight=crowd_weight),
+        comparing=comparing(
+            table, primary=name, pairwise=pairwise, bound=bound, looks=looks, crowd_weight=crowd_weight
+        ),
         calibrating=calibrating(table, primary=name),
         bias=bias_report(table, negated=negated, paraphrases=paraphrases, costs=costs, looks=looks),
         reworded_elsewhere=negated is not None or bool(paraphrases),

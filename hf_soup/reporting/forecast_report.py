@@ -14,7 +14,7 @@ from hf_soup.forecasting.forecasts import Forecasts
 from hf_soup.reporting.findings import Findings, find
 from hf_soup.reporting.html_page import html_page
 from hf_soup.reporting.markdown_page import markdown_page
-from hf_soup.reporting.page import Page, Section, counted
+from hf_soup.reporting.page import Page, Section
 from hf_soup.reporting.sections.asked import asked
 from hf_soup.reporting.sections.back_tests import back_tests
 from hf_soup.reporting.sections.biases import biases
@@ -30,6 +30,7 @@ from hf_soup.reporting.sections.scores import scores
 from hf_soup.scoring.comparison_sentence import number
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdWeight
 from hf_soup.scoring.documents import document
+from hf_soup.scoring.shown_numbers import counted
 from hf_soup.scoring.table import ForecastTable
 
 TITLE = "Forecasts and how they fared"
@@ -144,6 +145,7 @@ def report(
     run: Forecasts | None = None,
     primary: str = "mean",
     everything: bool = False,
+    pairwise: bool = False,
     bound: float | None = None,
     looks: int = 1,
     crowd_weight: CrowdWeight = CROWD_WEIGHT,
@@ -154,12 +156,13 @@ def report(
 
     `questions_text`: id → text, for the questions that are shown; without it their ids are. `run`: where the forecasts come
     from, for costs, reasons of missing answers and back-tests. `primary`: the aggregator that counts, named before scoring;
-    `everything`: all others beside it. `bound`: of the equivalence test, in Brier points, stated beforehand. `looks`: how often
-    these data were tested, this time included. `crowd_weight`: of the blend with a human crowd, see `blend_with_crowd`. `negated`,
-    `paraphrases`: forecasts of the opposite questions and of other wordings, for the section on biases; see `bias_report`.
+    `everything`: all others beside it. `pairwise`: also every two members, in the same table of tests. `bound`: of the equivalence
+    test, in Brier points, stated beforehand. `looks`: how often these data were tested, this time included. `crowd_weight`: of the
+    blend with a human crowd, see `blend_with_crowd`. `negated`, `paraphrases`: forecasts of the opposite questions and of other
+    wordings, for the section on biases; see `bias_report`.
 
-    Raises InputError for an unknown aggregator, for a bound, a weight or a number of looks that is none, where the crowd's
-    forecast is dated after one of the models', and for rewordings of other questions.
+    Raises InputError for an unknown aggregator, for a bound, a weight or a number of looks that is none, for pairs of one member,
+    where the crowd's forecast is dated after one of the models', and for rewordings of other questions.
     """
     return Report(
         find(
@@ -168,6 +171,7 @@ def report(
             run=run,
             primary=primary,
             everything=everything,
+            pairwise=pairwise,
             bound=bound,
             looks=looks,
             crowd_weight=crowd_weight,

@@ -125,12 +125,3 @@ def capital(text: str, *names: str) -> str:
         start = re.compile(rf"(^|\. ){re.escape(name)}(?=[ ,:])")
         text = start.sub(lambda found, name=name: f"{found[1]}{name[:1].upper()}{name[1:]}", text)  # type: ignore[misc]
     return text
-
-
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """Returns the number with its noun.
-
-    >>> counted(1, "question"), counted(1200, "question")
-    ('1 question', '1,200 questions')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -69,6 +69,10 @@ class BiasReport:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    def adjusted_p(self, estimate: Estimate) -> float | None:
+        """Returns the p of one of the report's estimates, adjusted over all tests of the report; None where it has no test."""
+        return next((each.adjusted_p for each in self.findings if each.estimate is estimate), None)
+
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row for every number: the findings first, then correlations, the learning curve and costs, which have no test."""
         return [*map(_finding_row, self.findings), *self._untested()]

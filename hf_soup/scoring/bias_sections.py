@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hf_soup.scoring.biases.acquiescence import Acquiescence
-from hf_soup.scoring.biases.confidence import Confidence
 from hf_soup.scoring.biases.cost_per_brier_point import CostPerBrierPoint
 from hf_soup.scoring.biases.error_correlation import ErrorCorrelation
 from hf_soup.scoring.biases.estimate import Estimate
-from hf_soup.scoring.biases.heaping import NO_TEST_OF_HEAPING, HeapingOf
+from hf_soup.scoring.biases.heaping import NO_TEST_OF_HEAPING
 from hf_soup.scoring.biases.learning_curve import MEAN, MEDIAN, LearningCurve
-from hf_soup.scoring.biases.mean_against_base_rate import MeanAgainstBaseRate
-from hf_soup.scoring.biases.paraphrases import ParaphraseSensitivity
-from hf_soup.scoring.comparison_sentence import number, p_value
-from hf_soup.scoring.shown_numbers import NOTHING, decimal, percent, points
+from hf_soup.scoring.comparison_sentence import number, p_cell, p_value
+from hf_soup.scoring.multiple import Adjusted
+from hf_soup.scoring.shown_numbers import NOTHING, counted, decimal, percent, points
 from hf_soup.text_table import text_table
 
 if TYPE_CHECKING:
@@ -25,18 +22,18 @@ NOTHING_TESTED = (
     "Nothing could be tested: a test needs numbers from at least two questions (or groups of them) that are not all the same. Whether "
     "there is a bias cannot be told from these data."
 )
-_TESTED = ["n", "95 % interval", "p", "detectable"]
+_TESTED = ["n", "95 % interval", "p", "p (BH)", "detectable"]
 _MOST_PAIRS = 12  # members whose correlations are printed; all of them are in the document
 
 
 def sections(report: BiasReport) -> list[str]:
     """Returns paragraphs and tables, those alone for which there are data. Probabilities are in percentage points."""
-    parts = [_found(report), _base_rates(report.mean_against_base_rate)]
+    parts = [_found(report), _base_rates(report)]
     if report.acquiescence:
-        parts.append(_acquiescence(report.acquiescence))
+        parts.append(_acquiescence(report))
     if report.paraphrases:
-        parts.append(_paraphrases(report.paraphrases))
-    parts += [_heaping(report.heaping), _confidence(report.confidence)]
+        parts.append(_paraphrases(report))
+    parts += [_heaping(report), _confidence(report)]
     if report.error_correlation is not None:
         parts.append(_errors(report.error_correlation))
     if report.learning_curve is not None:
@@ -56,63 +53,77 @@ def finding_sentence(finding: Finding) -> str:
     return f"{finding.check.replace('_', ' ')}, {finding.name}: {measure} {shown(e.value)} (n = {e.n}{interval}{adjusted})"
 
 
+def how_adjusted(adjusted: Adjusted) -> str:
+    """Returns how many tests there are and how their p were adjusted, to be followed by what they found.
+
+    >>> from hf_soup.scoring.multiple import benjamini_hochberg
+    >>> how_adjusted(benjamini_hochberg(["a", "b"], [0.01, 0.2], looks=3))
+    '2 tests, p adjusted over all of them (Benjamini–Hochberg, 3 looks),'
+    """
+    looks = f", {adjusted.looks} looks" if adjusted.looks > 1 else ""
+    return f"{counted(adjusted.tests, 'test')}, p adjusted over all of them (Benjamini–Hochberg{looks}),"
+
+
 def _found(report: BiasReport) -> str:
-    tests = report.adjusted.tests
-    if not tests:
+    if not report.adjusted.tests:
         return NOTHING_TESTED
     found = [finding_sentence(each) for each in report.findings if each.found]
-    over = f"{tests} test{'s' if tests != 1 else ''}, p adjusted over all of them (Benjamini–Hochberg"
-    over += f", {report.adjusted.looks} looks)" if report.adjusted.looks > 1 else ")"
+    of = f"Of {how_adjusted(report.adjusted)}"
     if not found:
-        return (
-            f"Of {over} none found a bias that chance does not explain; what each would have found stands beside it."
-        )
-    return "\n".join([f"Of {over} {len(found)} found what chance does not explain:", *(f"  {each}" for each in found)])
+        return f"{of} none found a bias that chance does not explain; what each would have found stands beside it."
+    return "\n".join([f"{of} {len(found)} found what chance does not explain:", *(f"  {each}" for each in found)])
 
 
-def _base_rates(rows: Sequence[MeanAgainstBaseRate]) -> str:
+def _base_rates(report: BiasReport) -> str:
     body = [
-        [each.name, percent(each.mean), percent(each.base_rate), points(each.excess.value), *_tested(each.excess)]
-        for each in rows
+        [
+            each.name,
+            percent(each.mean),
+            percent(each.base_rate),
+            points(each.excess.value),
+            *_tested(report, each.excess),
+        ]
+        for each in report.mean_against_base_rate
     ]
     return _titled("Mean forecast against base rate", ["mean", "ended yes", "excess", *_TESTED], body)
 
 
-def _acquiescence(rows: Sequence[Acquiescence]) -> str:
+def _acquiescence(report: BiasReport) -> str:
     body = [
         [
             each.name,
             percent(each.mean),
             percent(each.mean_of_negated),
             points(each.lean.value),
-            *_tested(each.lean),
+            *_tested(report, each.lean),
             percent(each.inconsistency),
         ]
-        for each in rows
+        for each in report.acquiescence
     ]
     header = ["p", "p_not", "p + p_not − 1", *_TESTED, "mean |…|"]
     return _titled("Acquiescence, from negated pairs (above 0: yes is said too readily)", header, body)
 
 
-def _paraphrases(rows: Sequence[ParaphraseSensitivity]) -> str:
+def _paraphrases(report: BiasReport) -> str:
     body = [
         [
             each.name,
             points(each.shift.value),
-            *_tested(each.shift),
+            *_tested(report, each.shift),
             percent(each.mean_absolute),
             percent(each.root_mean_square),
             percent(each.by_sampling),
             NOTHING if each.beyond_sampling.n == 0 else percent(each.wording_deviation),
-            _p(each.beyond_sampling),
+            *_p(report, each.beyond_sampling),
         ]
-        for each in rows
+        for each in report.paraphrases
     ]
-    header = ["shift", *_TESTED, "mean |Δ|", "RMS Δ", "by sampling", "due to words", "p"]
+    header = ["shift", *_TESTED, "mean |Δ|", "RMS Δ", "by sampling", "due to words", "p", "p (BH)"]
     return _titled("Other wordings (Δ: other wording − question)", header, body)
 
 
-def _heaping(rows: Sequence[HeapingOf]) -> str:
+def _heaping(report: BiasReport) -> str:
+    rows = report.heaping
     body = [
         [
             heap.name if number == 0 else "",
@@ -121,7 +132,7 @@ def _heaping(rows: Sequence[HeapingOf]) -> str:
             percent(each.share),
             percent(each.expected),
             NOTHING if each.index != each.index else f"{each.index:.2f}",
-            *_tested(each.excess)[1:],
+            *_tested(report, each.excess)[1:],
         ]
         for heap in rows
         for number, each in enumerate(heap.round_numbers)
@@ -138,16 +149,17 @@ def _heaping(rows: Sequence[HeapingOf]) -> str:
     return "\n".join([_titled("Round numbers, without 0 and 100 %", header, body), *said])
 
 
-def _confidence(rows: Sequence[Confidence]) -> str:
+def _confidence(report: BiasReport) -> str:
+    rows = report.confidence
     body = [
         [
             each.name,
             decimal(each.slope.value) if each.slope else NOTHING,
-            *(_tested(each.slope, decimal) if each.slope else [NOTHING] * len(_TESTED)),
+            *(_tested(report, each.slope, decimal) if each.slope else [NOTHING] * len(_TESTED)),
             percent(each.sureness),
             percent(each.right),
             points(each.surplus.value),
-            *_tested(each.surplus)[1:],
+            *_tested(report, each.surplus)[1:],
             _brier(each.calibration_index),
             _brier(each.by_chance),
         ]
@@ -158,6 +170,7 @@ def _confidence(rows: Sequence[Confidence]) -> str:
         "n",
         "95 % interval",
         "p (against 1)",
+        "p (BH)",
         "detectable",
         "sure",
         "right",
@@ -279,14 +292,16 @@ def _titled(title: str, header: Sequence[str], body: Sequence[Sequence[str]], fi
     return f"{title}\n{text_table([[first, *header], *body])}"
 
 
-def _tested(estimate: Estimate, shown: Callable[[float], str] | None = None) -> list[str]:
+def _tested(report: BiasReport, estimate: Estimate, shown: Callable[[float], str] | None = None) -> list[str]:
+    """The cells under `_TESTED`."""
     shown = shown or points
     detectable = NOTHING if estimate.detectable is None else shown(estimate.detectable).lstrip("+")
-    return [str(estimate.n), _interval(estimate, shown), _p(estimate), detectable]
+    return [str(estimate.n), _interval(estimate, shown), *_p(report, estimate), detectable]
 
 
-def _p(estimate: Estimate) -> str:
-    return p_value(estimate.test.p).removeprefix("= ") if estimate.test else NOTHING
+def _p(report: BiasReport, estimate: Estimate) -> list[str]:
+    """By itself, and adjusted over all tests of the report."""
+    return [p_cell(estimate.test.p if estimate.test else None), p_cell(report.adjusted_p(estimate))]
 
 
 def _interval(estimate: Estimate, shown: Callable[[float], str]) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from hf_soup.scoring.comparison import Column, Comparison, compare_pairs
+from hf_soup.scoring.comparison_document import comparison_document
 from hf_soup.scoring.comparison_family import Family, family_of
 from hf_soup.scoring.comparison_sentence import comparison_sentence, number
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdBlend, CrowdWeight, blend_with_crowd, why_not_alone
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.score_rows import SCORES_HEADER, score_cells
 from hf_soup.scoring.scores_table import ColumnScores, Kind, column_scores
+from hf_soup.scoring.shown_numbers import counted
 from hf_soup.scoring.table import ForecastTable
 from hf_soup.text_table import text_table
 
@@ -46,10 +48,7 @@ class Blending:
         return {
             **{name: document(getattr(self.blend, name)) for name in told},
             "columns": document(self.rows),
-            "comparisons": [
-                {**document(each), "better": each.better, "sentence": comparison_sentence(each)}
-                for each in self.comparisons
-            ],
+            "comparisons": [comparison_document(each) for each in self.comparisons],
             "adjustment": self.adjustment(),
         }
 
@@ -81,10 +80,12 @@ class Blending:
             f"Blend in log odds: {b.how}; forecasts are kept between {b.clip:g} and {1 - b.clip:g}, which moved {b.clipped}."
         ]
         if b.left_out:
-            said.append(f"{b.left_out} questions have a forecast of one side only, and are in none of the three.")
+            said.append(
+                f"{counted(b.left_out, 'question has', 'questions have')} a forecast of one side only: in none of the three."
+            )
         if b.unchecked:
             said.append(
-                f"Of {b.unchecked} questions it is not known whether the crowd's forecast is older than the models' (columns "
+                f"Of {counted(b.unchecked, 'question')} it is not known whether the crowd's forecast is older than the models' (columns "
                 "crowd_time and time)."
             )
         return said

@@ -13,10 +13,10 @@ from hf_soup.errors import InputError
 from hf_soup.scoring.aggregation import PRIMARY, aggregation
 from hf_soup.scoring.blending import Blending, blending
 from hf_soup.scoring.comparison import Column, Comparison, compare_pairs, compare_with_constant
+from hf_soup.scoring.comparison_document import comparison_document
 from hf_soup.scoring.comparison_family import Family, family_of
 from hf_soup.scoring.comparison_sentence import WILCOXON, comparison_sentence, number, p_cell, signed
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdWeight, interim_notes
-from hf_soup.scoring.documents import document
 from hf_soup.scoring.equivalence import refuse_bound
 from hf_soup.scoring.fit_before import FitBefore, later_questions
 from hf_soup.scoring.multiple import Adjusted
@@ -57,10 +57,7 @@ class Comparing:
     def to_json(self) -> dict[str, Any]:
         return {
             "primary": self.primary,
-            "comparisons": [
-                {**document(each), "better": each.better, "sentence": comparison_sentence(each)}
-                for each in self.comparisons
-            ],
+            "comparisons": [comparison_document(each) for each in self.comparisons],
             "tests": self.adjusted.tests,
             "looks": self.adjusted.looks,
             "adjustment": self.family.sentences(),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_soup.errors import InputError
+from hf_soup.scoring.shown_numbers import counted
 
 Predict = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Predict]
@@ -95,7 +96,7 @@ def earlier_split(
             )
     return Splits(
         (Split(train, predict),),
-        f"a split in time, on {int(train.sum())} questions resolved before the cutoff for {int(predict.sum())} forecast from it on",
+        f"a split in time, on {counted(int(train.sum()), 'question')} resolved before the cutoff for {int(predict.sum())} forecast from it on",
     )
 
 

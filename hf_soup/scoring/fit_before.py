@@ -12,6 +12,7 @@ from hf_soup.errors import InputError
 from hf_soup.forecasting.cells import read_moment
 from hf_soup.scoring.aggregation import Aggregation, aggregation
 from hf_soup.scoring.cross_validation import Splits, earlier_split, too_few
+from hf_soup.scoring.shown_numbers import counted
 from hf_soup.scoring.table import ForecastTable
 
 FitBefore = str | date | datetime
@@ -55,18 +56,34 @@ def later_questions(table: ForecastTable, before: FitBefore | None, crowd_weight
         raise InputError(problems)
     first = np.where(np.isnan(table.values) | np.isnan(table.times), np.inf, table.times).min(axis=(1, 2))
     first[np.isinf(first)] = np.nan
+    _refuse_what_cannot_be_fitted(table, table.resolution_times < cutoff, first >= cutoff, written)
     splits = earlier_split(table.outcomes, table.groups, table.resolution_times, first, cutoff)
     (split,) = splits.splits
-    if reason := too_few(table.outcomes[split.train]):
-        raise InputError(
-            f"fit_before (--fit-before) {written}: a fit {reason}, resolved before it; choose a later day."
-        )
     notes = (
-        f"Split in time at {written}: what is fitted is fitted on {int(split.train.sum())} questions resolved before it, and everything, "
+        f"Split in time at {written}: what is fitted is fitted on {counted(int(split.train.sum()), 'question')} resolved before it, and everything, "
         f"also what is not fitted, is of the {int(split.predict.sum())} that were forecast from then on; "
         f"{int((~split.predict & ~split.train).sum())} are in neither.",
     )
     return Later(splits, split.predict, notes)
+
+
+def _refuse_what_cannot_be_fitted(table: ForecastTable, before: np.ndarray, later: np.ndarray, written: str) -> None:
+    """`before`, `later`: bool [Q], resolved before the moment, and first forecast from then on."""
+    place = f"fit_before (--fit-before) {written}"
+    if not later.any():
+        raise InputError(f"{place}: no question is known to have been forecast from then on; choose an earlier day.")
+    resolved = ~np.isnan(table.outcomes) & before
+    tied = resolved & np.isin(table.groups, table.groups[later])
+    reason = too_few(table.outcomes[resolved & ~tied])
+    if reason is None:
+        return
+    if not tied.any():
+        raise InputError(f"{place}: a fit {reason}, resolved before it; choose a later day.")
+    raise InputError(
+        f"{place}: a fit {reason}, that can be fitted on; {int(resolved.sum())} were resolved before it, but {int(tied.sum())} of them are "
+        "in one group with a question that was forecast from then on and is scored. Choose another day, or groups (column group) that "
+        "do not reach over it."
+    )
 
 
 def aggregation_of_later(

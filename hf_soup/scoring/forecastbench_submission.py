@@ -22,6 +22,7 @@ import numpy as np
 from hf_soup.errors import InputError
 from hf_soup.forecasting.forecastbench import MARKETS, is_question_set, question_id
 from hf_soup.scoring.aggregators import aggregator_named
+from hf_soup.scoring.shown_numbers import counted
 from hf_soup.scoring.table import ForecastTable
 
 LEAST_COVERED = 0.95
@@ -166,11 +167,13 @@ def _gaps(question_set: QuestionSet, given: set[tuple[str, str, str | None]]) ->
         )
     if question_set.combined:
         problems.append(
-            f"{question_set.combined} questions combine two others or have no id of their own: they are not asked, and not in the file."
+            f"{counted(question_set.combined, 'question combines', 'questions combine')} two others or have no id of their own: not asked, and not in "
+            "the file."
         )
     if question_set.other:
         problems.append(
-            f"{len(question_set.other)} questions are neither on a market that is known nor have a day: {_some(question_set.other)}."
+            f"{counted(len(question_set.other), 'question is', 'questions are')} neither on a known market nor of a given day: "
+            f"{_some(question_set.other)}."
         )
     return problems
 
@@ -201,7 +204,9 @@ def _late(table: ForecastTable, question_set: QuestionSet) -> list[str]:
     late = int((~np.isnan(table.values) & (table.times > end)).sum())
     if not late:
         return []
-    return [f"{late} forecasts were made after {question_set.due} had ended (UTC): sets are taken until then only."]
+    return [
+        f"{counted(late, 'forecast was', 'forecasts were')} made after {question_set.due} had ended (UTC): sets are taken until then only."
+    ]
 
 
 def _wrong_name(file_name: str, question_set: QuestionSet, organization: str) -> list[str]:

@@ -92,6 +92,8 @@ def read_given(
         facts = facts_beside(table, rows.ids, rows.question[: len(table.rows)], of_crowd, problems)
     else:
         facts = facts_of(read_questions(questions, unit=of_crowd, unit_option="questions_unit", say=say))
+    if unit == "percent" and questions_unit is None:
+        _refuse_small_percentages(facts.crowd)
     return GivenForecasts(
         table,
         unit,
@@ -100,6 +102,15 @@ def read_given(
         problems,
         taken_as_models=tuple(rows.members) if "model" not in table.by_name and members is None else (),
     )
+
+
+def _refuse_small_percentages(crowd: np.ndarray) -> None:
+    """A unit is never guessed: where forecasts are percentages and no value of the crowd is above 1, somebody must say its unit."""
+    if (~np.isnan(crowd)).any() and np.nanmax(crowd) <= 0.01:
+        raise InputError(
+            f"crowd: no value is above {100 * np.nanmax(crowd):g}, while the forecasts are in percent; say what the crowd is written in: "
+            "questions_unit='fraction' or 'percent' (--questions-unit)."
+        )
 
 
 def places(rows: ForecastRows, facts: QuestionFacts) -> tuple[np.ndarray, np.ndarray]:

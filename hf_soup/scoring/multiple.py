@@ -44,8 +44,7 @@ def benjamini_hochberg(names: Sequence[str], p_values: Sequence[float | None], *
     """
     from scipy.stats import false_discovery_control
 
-    if looks < 1:
-        raise InputError(f"looks: {looks} is below 1; the look that is being taken counts as one.")
+    refuse_looks(looks)
     p = np.array([np.nan if each is None else each for each in p_values], dtype=np.float64)
     tested = ~np.isnan(p)
     if ((p[tested] < 0) | (p[tested] > 1)).any():
@@ -54,6 +53,12 @@ def benjamini_hochberg(names: Sequence[str], p_values: Sequence[float | None], *
     if tested.any():
         adjusted[tested] = false_discovery_control(np.minimum(p[tested] * looks, 1.0), method="bh")
     return Adjusted(tuple(names), _or_none(p), _or_none(adjusted), int(tested.sum()), looks)
+
+
+def refuse_looks(looks: int) -> None:
+    """Raises InputError for a number of looks below 1; asked also where nothing is tested, so that a mistake is always told."""
+    if looks < 1:
+        raise InputError(f"looks: {looks} is below 1; the look that is being taken counts as one.")
 
 
 def _or_none(values: np.ndarray) -> tuple[float | None, ...]:

@@ -47,7 +47,8 @@ def read_forecasts(
     `question_id`) and a column for each model. A blank is no answer, and stays one.
     `unit`: "fraction" or "percent", of the probabilities; it is never inferred (a run's are fractions, whatever is said here).
     `questions`: as `read_questions` takes them; None: `resolution`, `crowd`, `crowd_time`, `group`, `topic`, `source` and
-    `resolution_date` are columns beside the forecasts, and a run has its own. `questions_unit`: of `crowd`, if another.
+    `resolution_date` are columns beside the forecasts, and a run has its own. `questions_unit`: of `crowd`, if another; it must
+    be said where the forecasts are percentages and no value of the crowd is above 1.
     `members`: which models, in this order; None: all, which in a wide table is every column that is not about the question.
     `columns`: {"question_id": "qid"} for a column that has another name. `where`: {"context": "none"} chooses rows. `turn`: of a
     prompt with two turns. `late`: whether a crowd's value dated after a forecast of the question is an error or left out.

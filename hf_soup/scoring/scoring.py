@@ -13,6 +13,7 @@ from hf_soup.scoring.blending import Blending, blending
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT, CrowdWeight
 from hf_soup.scoring.documents import document
 from hf_soup.scoring.fit_before import FitBefore, later_questions
+from hf_soup.scoring.multiple import refuse_looks
 from hf_soup.scoring.score_rows import (
     ALL_SCORES,
     ALL_SCORES_HEADER,
@@ -24,6 +25,7 @@ from hf_soup.scoring.score_rows import (
 )
 from hf_soup.scoring.scores import brier
 from hf_soup.scoring.scores_table import ColumnScores, Kind, ScoreTable, score_table
+from hf_soup.scoring.shown_numbers import counted
 from hf_soup.scoring.table import ForecastTable
 from hf_soup.text_table import text_table
 
@@ -99,9 +101,7 @@ class Scoring:
 
     def table(self) -> str:
         """Returns the scores, those by topic and by source where these are known, and what stands behind them."""
-        counts = (
-            f"{self.scores.resolved} questions resolved, {self.scores.open} open, {self.scores.annulled} annulled."
-        )
+        counts = f"{counted(self.scores.resolved, 'question')} resolved, {self.scores.open} open, {self.scores.annulled} annulled."
         clipped = sum(each.clipped for each in self.scores.columns)
         clip = self.scores.clip
         parts = [
@@ -147,18 +147,21 @@ def scoring(
     everything: bool = False,
     crowd_weight: CrowdWeight = CROWD_WEIGHT,
     fit_before: FitBefore | None = None,
+    looks: int = 1,
 ) -> Scoring:
     """Returns the scores of the members, of the aggregates (the first of `methods` is the primary one), and of the crowd.
 
-    Where there is a crowd, the primary aggregate is blended with it (`crowd_weight`, see `blend_with_crowd`). `fit_before`: a day,
-    see `later_questions`. Raises InputError for an unknown aggregator, where a member is called as an aggregator or the crowd is,
-    and for a blend or a split in time that cannot be made.
+    Where there is a crowd, the primary aggregate is blended with it (`crowd_weight`, see `blend_with_crowd`) and compared with both;
+    `looks`: how often these data were tested, this time included. `fit_before`: a day, see `later_questions`. Raises InputError for
+    an unknown aggregator, where a member is called as an aggregator or the crowd is, for fewer than one look, and for a blend or a
+    split in time that cannot be made.
     """
+    refuse_looks(looks)
     later = later_questions(table, fit_before, crowd_weight)
     aggregates = aggregation(table, methods, everything=everything, splits=later.splits).subset(later.scored)
     table = table.subset(later.scored)
     scores = score_table(table, {name: each.values for name, each in aggregates.found.items()})
-    blended = blending(table, aggregates.values, aggregates.primary, crowd_weight=crowd_weight)
+    blended = blending(table, aggregates.values, aggregates.primary, crowd_weight=crowd_weight, looks=looks)
     of_blend = blended.warnings if isinstance(blended, Blending) else ()
     return Scoring(
         scores=scores,
@@ -189,6 +192,8 @@ def shown_crowd_warnings(table: ForecastTable) -> tuple[str, ...]:
     shown = int((table.shown_crowd & ~np.isnan(table.values)).sum())
     if not shown:
         return ()
+    if shown == 1:
+        return ("1 forecast was made after the crowd's was shown: it is not the model's alone.",)
     return (f"{shown} forecasts were made after the crowd's was shown: they are not the models' alone.",)
 
 

@@ -1,4 +1,4 @@
-"""Probabilities, differences of probabilities and other decimals, as tables and sentences print them."""
+"""Probabilities, differences of probabilities, other decimals and counts, as tables and sentences print them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def decimal(value: float, digits: int = 3) -> str:
     ('−0.404', '0.000')
     """
     return NOTHING if value != value else _rounded(value, digits)
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Returns the number with its noun.
+
+    >>> counted(1, "question"), counted(1200, "question")
+    ('1 question', '1,200 questions')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _rounded(value: float, digits: int) -> str:

@@ -51,7 +51,7 @@ class Acquiescence:
     The test and the 95 % interval are clustered by question: twelve models' forecasts of one question are no twelve observations.
     `base_rate`: the share that ended yes, weighed as the forecasts are. A mean above 50 % where more than half ended yes is no
     bias, so `excess`, mean − base rate, with its own interval, is the number to read; neither is a bias of single answers, which
-    needs negated questions.
+    needs negated questions. `adjusted_p`: the p of `test` times the number of looks, None for one; it is adjusted with no other test.
     """
 
     mean: float
@@ -63,6 +63,7 @@ class Acquiescence:
     excess_interval: tuple[float, float] | None
     forecasts: int
     groups: int
+    adjusted_p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,15 @@ def study1(
         against_humans = compare(models, humans, table.outcomes, table.groups, bound=bound)
         if hypotheses[-1].test is not None:
             papers_equivalence = papers_tost(of_models, of_humans)
-            alone = benjamini_hochberg(["TOST"], [papers_equivalence.decisive_p], looks=looks)
-            papers_equivalence = replace(papers_equivalence, adjusted_p=alone.adjusted[0] if looks > 1 else None)
+            counted = _with_looks(papers_equivalence.decisive_p, looks)
+            papers_equivalence = replace(papers_equivalence, adjusted_p=counted)
     adjusted = benjamini_hochberg(
         [each.name for each in hypotheses], [each.test.p if each.test else None for each in hypotheses], looks=looks
     )
     if against_humans is not None:
         against_humans = family_of([against_half, against_humans], looks=looks).comparisons[1]
+    lean = acquiescence(table)
+    lean = replace(lean, adjusted_p=_with_looks(lean.test.p if lean.test else None, looks))
     rows, of_each = _model_rows(table, models, scores, looks)
     return Study1(
         aggregate=models.name,
@@ -156,7 +159,7 @@ def study1(
         against_half=replace(against_half, adjusted_p=adjusted.adjusted[0]),
         against_humans=against_humans,
         papers_equivalence=papers_equivalence,
-        acquiescence=acquiescence(table),
+        acquiescence=lean,
         heaping=heaping(table.values),
         models=rows,
         of_models=of_each.adjusted,
@@ -188,6 +191,11 @@ def acquiescence(table: ForecastTable) -> Acquiescence:
         forecasts=above_half.n,
         groups=above_half.groups,
     )
+
+
+def _with_looks(p: float | None, looks: int) -> float | None:
+    """The p of a test that is adjusted with no other, times the number of looks; None for one look."""
+    return benjamini_hochberg(["alone"], [p], looks=looks).adjusted[0] if looks > 1 else None
 
 
 def _first_hypothesis(against_half: Comparison) -> Hypothesis:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_soup.scoring.aggregators import aggregator_named
 from hf_soup.scoring.comparison import Column
+from hf_soup.scoring.comparison_document import comparison_document
 from hf_soup.scoring.comparison_sentence import (
     WILCOXON,
     comparison_sentence,
@@ -20,7 +21,7 @@ from hf_soup.scoring.comparison_sentence import (
     t_value,
 )
 from hf_soup.scoring.documents import document
-from hf_soup.scoring.shown_numbers import points
+from hf_soup.scoring.shown_numbers import counted, points
 from hf_soup.scoring.study1 import Acquiescence, Hypothesis, ModelRow, Study1, study1
 from hf_soup.scoring.table import ForecastTable
 from hf_soup.text_table import text_table
@@ -47,7 +48,18 @@ class Study1Result:
         return [_row(each) for each in self.study.models]
 
     def to_json(self) -> dict[str, Any]:
-        return {**document(self.study), "description": self.description, "warnings": list(self.warnings)}
+        s = self.study
+        models = [
+            {**document(each), "against_aggregate": comparison_document(each.against_aggregate)} for each in s.models
+        ]
+        return {
+            **document(s),
+            "against_half": comparison_document(s.against_half),
+            "against_humans": None if s.against_humans is None else comparison_document(s.against_humans),
+            "models": models,
+            "description": self.description,
+            "warnings": list(self.warnings),
+        }
 
     def __str__(self) -> str:
         return self.table()
@@ -91,7 +103,7 @@ class Study1Result:
     def _heaping(self) -> str:
         h = self.study.heaping
         return (
-            f"Round numbers: of {h.forecasts} forecasts {h.exactly_50} are exactly 50 % ({h.exactly_49_or_51} are 49 or 51 %), "
+            f"Round numbers: of {counted(h.forecasts, 'forecast')} {h.exactly_50} are exactly 50 % ({h.exactly_49_or_51} are 49 or 51 %), "
             f"{h.multiples_of_5} multiples of 5, {h.multiples_of_10} of 10."
         )
 
@@ -188,10 +200,15 @@ def _hypothesis(each: Hypothesis, adjusted: float | None) -> str:
 def _acquiescence(a: Acquiescence) -> str:
     if not a.forecasts:
         return ""
-    words = f"Acquiescence: mean forecast {100 * a.mean:.1f} % over {a.forecasts} forecasts of {a.groups} questions or groups"
+    words = (
+        f"Acquiescence: mean forecast {100 * a.mean:.1f} % over {counted(a.forecasts, 'forecast')} of "
+        f"{counted(a.groups, 'question or group', 'questions or groups')}"
+    )
     if a.test is not None and a.detectable is not None:
+        looks = "" if a.adjusted_p is None else f", with all looks counted p {p_value(a.adjusted_p)}"
         words += (
-            f", against 50 %: t({a.test.df:g}) = {t_value(a.test.t)}, p {p_value(a.test.p)}, clustered by question (smallest detectable "
+            f", against 50 %: t({a.test.df:g}) = {t_value(a.test.t)}, p {p_value(a.test.p)} (by itself, not adjusted with the "
+            f"hypotheses){looks}, clustered by question (smallest detectable "
             f"{100 * a.detectable:.1f} points)"
         )
     words += f"; {100 * a.base_rate:.1f} % ended yes, excess {points(a.excess)} points"

@@ -69,7 +69,7 @@ class Movement:
 class MemberUpdate:
     """One member, or the median of them, over resolved questions for the scores and over all for width and movement.
 
-    `accuracy`: Brier score of the second forecast against the first. `relative_change`: (first − second) / first, as in the
+    `accuracy`: Brier score of the second forecast against the first. `relative_gain`: (first − second) / first, as in the
     abstract, above 0 where the second is better; NaN where the first was perfect. `width`: of the interval. `crowd_inside`: share
     of first intervals that held the crowd's. `against_plain`, `against_weighted`: second forecast against the average of first
     forecast and crowd; `against_crowd`: against the crowd alone. `incomplete`: questions without both answers or without a crowd.
@@ -77,7 +77,7 @@ class MemberUpdate:
 
     name: str
     accuracy: Comparison
-    relative_change: float
+    relative_gain: float
     width: Change
     crowd_inside: float
     movement: Movement
@@ -226,7 +226,7 @@ def _update(
     return MemberUpdate(
         name=name,
         accuracy=accuracy,
-        relative_change=-accuracy.difference / accuracy.second_mean if accuracy.second_mean else float("nan"),
+        relative_gain=-accuracy.difference / accuracy.second_mean if accuracy.second_mean else float("nan"),
         width=_change(highs[0] - lows[0], highs[1] - lows[1], turns.groups),
         crowd_inside=float(inside[answered].mean()) if answered.any() else float("nan"),
         movement=_movement(first, second, crowd, turns.groups),

@@ -11,7 +11,7 @@ from hf_soup.scoring.comparison import Comparison
 from hf_soup.scoring.comparison_sentence import comparison_sentence, number, p_value, signed, t_value
 from hf_soup.scoring.crowd_blend import CROWD_WEIGHT
 from hf_soup.scoring.documents import document
-from hf_soup.scoring.shown_numbers import decimal, percent, points
+from hf_soup.scoring.shown_numbers import counted, decimal, percent, points
 from hf_soup.scoring.study2 import MEDIAN, Change, MemberUpdate, Study2, study2
 from hf_soup.scoring.study2_data import TwoTurns
 from hf_soup.text_table import text_table
@@ -31,7 +31,10 @@ class Study2Result:
         return tuple(f"{', '.join(names)}: {warning}" for warning, names in about.items())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns a row for each member, and for the median of them; scores are Brier's, widths and distances are fractions."""
+        """Returns a row for each member, and for the median of them; scores are Brier's, widths and distances are fractions.
+
+        `change`: second − first, below 0 where the second is better; `relative_gain`: (first − second) / first, above 0 there.
+        """
         return list(map(_row, self._all))
 
     def to_json(self) -> dict[str, Any]:
@@ -57,7 +60,7 @@ class Study2Result:
             text_table([_MOVES, *map(_moves, self._all)]),
             "\n".join(
                 [
-                    f"{self.study.resolved} questions resolved, {self.study.open} open, {self.study.annulled} annulled.",
+                    f"{counted(self.study.resolved, 'question')} resolved, {self.study.open} open, {self.study.annulled} annulled.",
                     f"Weighted average: {self.study.weighted}.",
                     *self._adjustment(),
                 ]
@@ -132,11 +135,11 @@ def _moves(each: MemberUpdate) -> list[str]:
 
 
 def _relative(each: MemberUpdate) -> str:
-    if np.isnan(each.relative_change):
+    if np.isnan(each.relative_gain):
         return f"{each.name}: no change in accuracy can be given, n = {each.accuracy.n}."
-    lower = each.relative_change >= 0
+    lower = each.relative_gain >= 0
     return (
-        f"{each.name}: after the crowd's was shown its Brier score is {abs(100 * each.relative_change):.1f} % "
+        f"{each.name}: after the crowd's was shown its Brier score is {abs(100 * each.relative_gain):.1f} % "
         f"{'lower' if lower else 'higher'} than before ({number(each.accuracy.second_mean)} before, "
         f"{number(each.accuracy.first_mean)} after, n = {each.accuracy.n})."
     )
@@ -161,7 +164,7 @@ def _movement(each: MemberUpdate) -> str:
     if not m.n:
         return f"{each.name}: no first forecast differed from the crowd's, so that none could move towards it."
     return (
-        f"{each.name} moved {percent(m.share_of_the_way)} of the way to the crowd's: {m.towards} of {m.n} forecasts towards it, "
+        f"{each.name} moved {percent(m.share_of_the_way)} of the way to the crowd's: {m.towards} of {counted(m.n, 'forecast')} towards it, "
         f"{m.away} away, {m.stayed} stayed. Distance from it: {_change(m.distance)}"
     )
 
@@ -186,7 +189,7 @@ def _row(each: MemberUpdate) -> dict[str, Any]:
         "adjusted_p": each.accuracy.adjusted_p,
         "detectable": each.accuracy.detectable,
         "symmetry_wilcoxon_p": symmetry.p if symmetry else None,
-        "relative_change": each.relative_change,
+        "relative_gain": each.relative_gain,
         **_against("plain_average", each.against_plain),
         **_against("weighted_average", each.against_weighted),
         **_against("crowd", each.against_crowd),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from ensemble_data import members
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from hf_soup.ensembles import fit_combination
 from hf_soup.ensembles.evidence.differences import Difference
@@ -20,8 +19,10 @@ from hf_soup.ensembles.evidence.scored import LabelledRows
 from hf_soup.ensembles.evidence.scoring import Scores
 from hf_soup.ensembles.evidence.systems import single_systems
 from hf_soup.ensembles.evidence.verdict import Other, compared, verdict
+from hf_soup.ensembles.evidence.verdict_from_figures import verdict_from_figures
 from hf_soup.ensembles.report import EnsembleReport, ensemble_report
 
+multipletests = pytest.importorskip("statsmodels.stats.multitest").multipletests
 SINGLE = Other("the best single model (me/a)", "a gain over one model was not shown")
 FACTS = DataFacts("test", "test", 1000, None, {"no": 500, "yes": 500})
 
@@ -124,6 +125,21 @@ def test_rows_of_one_class_say_nothing_about_the_others() -> None:
     assert "says nothing about the others" in verdict("", facts, [], {}, [], [])
 
 
+def test_of_many_rare_classes_the_rarest_are_named_and_only_in_the_warning() -> None:
+    counts = {"a": 3, "b": 1, "c": 0, "d": 4, "e": 12}
+    facts = DataFacts("test", "test", 20, None, counts)
+    (warning,) = facts.warnings()
+    assert warning.startswith(
+        "test has only 20 rows, fewer than 10 rows of 4 of its 5 classes (no row of class c, only 1 row of class b, only 3 rows of "
+        "class a, …): "
+    )
+    sentence = verdict("", facts, [], {}, [], [])
+    assert "only 20 rows, fewer than 10 rows of 4 of its 5 classes: what these show" in sentence
+    assert "of class" not in sentence
+    assert "fewer than 10 rows of each class" in DataFacts("test", "test", 5, None, {"no": 2, "yes": 3}).too_small
+    assert "no row of class no" in DataFacts("test", "test", 900, None, {"no": 0, "x": 400, "y": 500}).too_small
+
+
 @pytest.mark.parametrize(
     "facts",
     [
@@ -146,10 +162,24 @@ def test_whatever_is_better_than_the_chosen_one_is_named() -> None:
     others = [*rival("stacking", 0.056), *rival("me/a", 0.03), *rival("me/b", -0.2)]
     sentence = verdict("", FACTS, [], {}, [], [], others)
     assert (
-        "The chosen one is worse than these others (p below .05, adjusted over all 3 by accuracy and NLL, Benjamini–Hochberg): "
-        "stacking, by NLL (+0.0560 [+0.0168, +0.0952])." in sentence
+        "The chosen one is worse than these others (p below .05, adjusted over all 3 by accuracy and NLL, Benjamini–Hochberg; less "
+        "than 0.05 points or 0.0005 is passed over): stacking, by NLL (+0.0560 [+0.0168, +0.0952])." in sentence
     )
     assert "me/" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "listed"),
+    [
+        (0.0001, 0.00001, False),  # +0.0001 [+0.0001, +0.0001]
+        (0.0004, 0.0001, False),
+        (0.0006, 0.0003, False),  # its nearer bound is printed as 0.0000
+        (0.0006, 0.0001, True),
+    ],
+)
+def test_a_difference_that_rounds_to_nothing_is_no_loss(value: float, error: float, listed: bool) -> None:
+    sentence = verdict("", FACTS, [], {}, [], [], [found("nll", value, error, "caruana")])
+    assert ("worse than these" in sentence) == listed
 
 
 def test_one_of_many_rivals_is_not_called_better_by_chance() -> None:
@@ -238,6 +268,29 @@ def test_of_two_equally_good_members_fitted_weights_are_not_said_to_beat_equal_o
 
 def test_a_useless_member_under_equal_weights_is_told() -> None:
     assert "Without noise/1 the others do better" in with_noise().sentence
+
+
+def test_an_ensemble_that_is_one_model_is_not_said_to_need_one_pass_instead_of_one() -> None:
+    data = members(250, {"a": (2.0,), "b": (-1.0,)}, classes=2)
+    chosen = fit_combination(data, "equal", temperature="none")
+    report = ensemble_report(data, chosen=chosen, folds=2)
+    assert "a gain over one model, which needs 1 forward pass instead of 2, was not shown" in report.sentence
+    one = replace(chosen, method="learned", weights={"a": 1.0, "b": 0.0})
+    assert "a gain over one model was not shown" in verdict_from_figures(report, one)
+
+
+def test_a_test_set_of_one_class_has_one_warning_which_names_it() -> None:
+    data, test = members(250, classes=2), members(250, classes=2, seed=1)
+    same = test.subset(np.flatnonzero(test.labels == 1))
+    made = type(data).of(
+        {"big": [same.values[0], same.values[1]], "small": [same.values[2]]},
+        same.labels.tolist(),
+        members=data.members,
+    )
+    found = ensemble_report(data, {"t": replace(made, ids=same.ids)}, chosen=fit_combination(data, "equal"), folds=2)
+    said = [warning for warning in found.warnings if "class" in warning]
+    assert len(said) == 1
+    assert said[0].startswith("t: all rows are of class 1; AUC is not defined on them")
 
 
 def test_the_verdict_is_about_the_first_test_where_there_is_one() -> None:

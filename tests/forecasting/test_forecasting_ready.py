@@ -70,6 +70,34 @@ def test_questions_as_they_are_now_take_the_place_of_those_given(files):
     assert ready.score(questions=ended).primary.brier == pytest.approx((p.mean(axis=1) ** 2).mean())
 
 
+def test_a_crowd_whose_unit_cannot_be_what_was_said_is_asked_about(files):
+    forecasts, questions, _, outcomes = files
+    with pytest.raises(
+        InputError, match=r"crowd: no value is above 0.4, while the forecasts are in percent.*--questions-unit"
+    ):
+        Forecasts.from_file(forecasts, questions, unit="percent").score()
+    declared = Forecasts.from_file(forecasts, questions, unit="percent", questions_unit="percent")
+    assert declared.compare("crowd").comparisons[0].second_mean == pytest.approx(((0.004 - outcomes) ** 2).mean())
+    now = Forecasts.from_file(forecasts, unit="percent").compare(
+        "crowd", questions=questions, questions_unit="fraction"
+    )
+    assert now.comparisons[0].second_mean == pytest.approx(((0.4 - outcomes) ** 2).mean())
+
+
+def test_files_of_opposite_questions_are_in_the_unit_of_the_forecasts(files, tmp_path):
+    forecasts, questions, p, _ = files
+    negated = tmp_path / "negated.csv"
+    rows = [f"q{n},{model},{100 - 100 * p[n, m]}" for n in range(N) for m, model in enumerate("ab")]
+    negated.write_text("\n".join(["question_id,model,probability", *rows]))
+    ready = Forecasts.from_file(forecasts, questions, unit="percent", questions_unit="fraction")
+    assert [each.lean.value for each in ready.bias(negated=negated).acquiescence] == pytest.approx([0.0] * 3)
+
+
+def test_a_file_is_not_the_folder_of_a_run(files):
+    with pytest.raises(InputError, match=r"forecasts\.csv: is not the folder of a run"):
+        Forecasts.from_run(files[0])
+
+
 def test_what_is_wrong_is_told_when_it_is_read(files):
     forecasts, questions, *_ = files
     with pytest.raises(InputError, match="does not lie between 0 and 1"):

@@ -75,7 +75,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     report(made, questions_text=texts).save(folder / "open.html")
     many = with_topics_and_gaps(table(400, 12, 2))
     opposite = replace(many, values=1 - many.values)
-    report(many, questions_text=texts, negated=opposite, paraphrases=[many]).save(folder / "many.html")
+    report(many, questions_text=texts, pairwise=True, negated=opposite, paraphrases=[many]).save(folder / "many.html")
     return {name: folder / f"{name}.html" for name in ("run", "open", "many")}
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_samples import SERVER, TEXTS, table, write_run
+from report_samples import SERVER, TEXTS, table, write_csv, write_run
+from scipy.stats import false_discovery_control, wilcoxon
 
 from hf_soup.errors import InputError
 from hf_soup.forecasting import Forecasts
@@ -202,11 +203,64 @@ def test_every_aggregate_members_crowd_and_blend_are_in_the_tables_with_interval
 def test_every_comparison_has_n_and_its_detectable_difference(with_texts):
     (grid,) = grids(with_texts, "comparisons")
     assert grid.header[2] == "n"
-    assert grid.header[-1] == "detectable"
+    place = grid.header.index("detectable")
     assert len(grid.rows) == 5
     for row in grid.rows:
         assert row[2] == "60"
-        assert row[-1] != "–"
+        assert row[place] != "–"
+
+
+def test_wilcoxon_is_a_test_of_symmetry_beside_the_verdict_and_none():
+    made = table(100)
+    shown = report(made)
+    (grid,) = grids(shown, "comparisons")
+    means = made.values.mean(axis=2)
+    aggregate = means.mean(axis=1)
+    brier = [(each - made.outcomes) ** 2 for each in (aggregate, np.full(100, 0.5), made.crowd, *means.T)]
+    expected = [float(wilcoxon(np.round(brier[0] - each, 10)).pvalue) for each in brier[1:]]
+    assert grid.header[-1] == "symmetry (Wilcoxon)"
+    assert [float(row[-1].removeprefix("< ")) for row in grid.rows] == pytest.approx(expected, abs=0.001)
+    assert "it decides nothing here" in shown.markdown()
+    assert all((row[1] == "not decided") == (float(row[8].removeprefix("< ")) >= 0.05) for row in grid.rows)
+
+
+def test_every_two_models_are_compared_where_that_is_asked_for():
+    made = with_refusals()
+    shown = report(made, pairwise=True)
+    of_aggregate, pairs = grids(shown, "comparisons")
+    means = made.member_means()
+    first, second, aggregate = (
+        (each - made.outcomes) ** 2 for each in (means[:, 0], means[:, 1], np.nanmean(means, axis=1))
+    )
+    both = ~np.isnan(first + second)
+    row = dict(zip(pairs.header, pairs.rows[0], strict=True))
+    count = len(made.members)
+    assert len(pairs.rows) == count * (count - 1) // 2
+    assert len(of_aggregate.rows) == len(grids(report(made), "comparisons")[0].rows)
+    assert row["models"] == f"{made.members[0]} against {made.members[1]}"
+    assert row["n"] == str(both.sum()) != str(len(both))
+    assert [float(row[name]) for name in ("first", "second", "aggregate")] == pytest.approx(
+        [each[both].mean() for each in (first, second, aggregate)], abs=0.0001
+    )
+    assert (row["verdict"] == "not decided") == (float(row["p adjusted"].removeprefix("< ")) >= 0.05)
+    tests = len(of_aggregate.rows) + len(pairs.rows)
+    assert f"over {tests} primary comparisons" in shown.markdown()
+    with pytest.raises(InputError, match="there is one member only"):
+        report(table(60, 1, 1), pairwise=True)
+
+
+def test_python_s_report_takes_the_crowd_s_weight_as_the_command_does(tmp_path: Path):
+    made = table(80, 2, 1)
+    ready = Forecasts.from_file(write_csv(tmp_path / "wide.csv", made))
+    shown = ready.report(tmp_path / "report.md", crowd_weight=0.3, pairwise=True)
+    assert "crowd's weight 0.3" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    odds = [
+        np.log(np.clip(p, 0.01, 0.99) / (1 - np.clip(p, 0.01, 0.99)))
+        for p in (made.crowd, made.values[:, :, 0].mean(axis=1))
+    ]
+    blend = 1 / (1 + np.exp(-0.3 * odds[0] - 0.7 * odds[1]))
+    assert shown.findings.blend.rows[0].brier == pytest.approx(((blend - made.outcomes) ** 2).mean())
+    assert len(grids(shown, "comparisons")) == 2
 
 
 @pytest.mark.parametrize("crowd", [True, False])
@@ -359,6 +413,36 @@ def test_opposite_questions_and_other_wordings_are_in_the_section_on_biases():
     assert not any("is not checked" in note for note in shown.findings.bias.notes)
 
 
+def test_tables_of_biases_have_the_adjusted_p_that_decides_what_was_found():
+    made = table(60, 3, 2, crowd=False)
+    generator = np.random.default_rng(0)
+    opposite, reworded = (
+        np.clip(each + 0.1 * generator.standard_normal(made.values.shape) + shift, 0, 1)
+        for each, shift in ((1 - made.values, 0.02), (made.values, 0))
+    )
+    names = {"questions": made.questions, "members": made.members}
+    shown = report(
+        made, negated=ForecastTable.of(opposite, **names), paraphrases=[ForecastTable.of(reworded, **names)]
+    )
+    tested = [each for each in shown.findings.bias.findings if each.estimate.test]
+    of_all = false_discovery_control([each.estimate.test.p for each in tested])
+    adjusted = {(each.check, each.name, each.measure): p for each, p in zip(tested, of_all, strict=True)}
+    for caption, check, measure, header in (
+        ("Mean forecast", "mean_against_base_rate", "mean − base rate", "p adjusted"),
+        ("Acquiescence", "acquiescence", "p + p_not − 1", "p adjusted"),
+        ("Other wordings", "paraphrases", "other wording − question", "p adjusted"),
+        ("Other wordings", "paraphrases", "variance beyond sampling", "p of words, adjusted"),
+        ("Confidence", "confidence", "slope", "p adjusted"),
+        ("Confidence", "confidence", "sureness − right", "p of surplus, adjusted"),
+    ):
+        grid = next(each for each in grids(shown, "biases") if each.caption.startswith(caption))
+        place = grid.header.index(header)
+        assert [float(row[place].removeprefix("< ")) for row in grid.rows] == pytest.approx(
+            [adjusted[check, row[0], measure] for row in grid.rows], abs=0.001
+        )
+        assert all(len(row) == len(grid.header) for row in grid.rows)
+
+
 def test_printed_and_in_a_notebook_a_report_is_short_and_says_where_it_is(tmp_path: Path):
     made = report(table())
     assert str(made) == f"{made.page.headline}\nnot saved: report.save('report.html')"
@@ -422,6 +506,14 @@ def test_places_are_taken_out_of_reasons(text, shown):
     assert without_places(text) == shown
 
 
+def test_methods_call_aggregators_as_the_tables_do(with_texts):
+    text = with_texts.markdown()
+    assert "Geometric odds (clipped to" in text
+    assert "Median (pooled): the pooled median" in text
+    for name in ("geometric", "neyman"):
+        assert f"{name}\\_" not in report(table(), everything=True).markdown().lower()
+
+
 def test_the_primary_aggregate_is_the_one_that_was_named(with_texts):
     made = report(table(), primary="median")
     assert made.findings.primary.name == "median"
@@ -450,6 +542,13 @@ def test_a_bound_is_tested_and_looks_are_counted():
     text = report(table(), bound=0.05, looks=2).markdown()
     assert "bound" in text
     assert "2 looks" in text
+    assert "(Benjamini–Hochberg, 2 looks), " in text.split("## Biases")[1]
+
+
+def test_the_blend_s_verdict_is_that_of_the_comparisons_after_as_many_looks():
+    made = report(table(300), looks=5).findings
+    assert made.blend.to_json() == made.comparing.blending.to_json()
+    assert "multiplying each p by the 5 looks" in made.blend.adjustment()
 
 
 def test_wrong_wishes_are_refused_before_anything_is_drawn():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,29 @@ def test_all_tests_are_adjusted_together_and_every_one_says_what_it_would_have_f
     twice = bias_report(table, negated=negated, looks=2)
     assert twice.adjusted.looks == 2
     assert "2 looks" in twice.table()
+
+
+def test_every_table_has_the_adjusted_p_beside_its_own():
+    """What is not among the found has a small p of its own and a large adjusted one; both stand in its row."""
+    from scipy.stats import false_discovery_control
+
+    table, negated, paraphrased = tables(n=60, says_yes=0.004, seed=0)
+    report = bias_report(table, negated=negated, paraphrases=[paraphrased], looks=3)
+    tested = [each for each in report.findings if each.estimate.test]
+    adjusted = false_discovery_control([min(3 * each.estimate.test.p, 1) for each in tested])
+    text = report.table()
+    for title, count in (("Mean forecast", 1), ("Acquiescence", 1), ("Other", 2), ("Round", 1), ("Confidence", 2)):
+        assert text.split(f"\n\n{title}")[1].splitlines()[1].count("p (BH)") == count
+    rows = text.split("\n\nAcquiescence")[1].splitlines()[2:5]
+    of_yes = [(each, p) for each, p in zip(tested, adjusted, strict=True) if each.check == "acquiescence"]
+    assert any(each.estimate.test.p < 0.05 <= p for each, p in of_yes)
+    for row, (each, p) in zip(rows, of_yes, strict=False):
+        cells = re.split(r" {2,}", row.strip())
+        assert cells[0] == each.name
+        assert [float(cell.removeprefix("< ")) for cell in cells[6:8]] == pytest.approx(
+            [each.estimate.test.p, p], abs=0.001
+        )
+    assert f"Of {len(tested)} tests, p adjusted over all of them (Benjamini–Hochberg, 3 looks), " in text
 
 
 def test_what_finds_nothing_is_not_called_free_of_bias():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from hf_soup.forecasting import Forecasts
 from hf_soup.forecasting.call import Forecast
 from hf_soup.forecasting.reading import Status
 from hf_soup.forecasting.run_folder import RunFolder
+from hf_soup.scoring.study2_data import TwoTurns
+from hf_soup.scoring.study2_result import study2_result
 
 COMMANDS = ("aggregate", "score", "compare", "calibrate", "study1")
 
@@ -216,6 +219,10 @@ def test_score_and_compare_show_crowd_models_and_blend_on_the_same_questions(for
     with (tmp_path / "scores.csv").open(newline="") as file:
         assert [row["kind"] for row in csv.DictReader(file)][-3:] == ["blend", "crowd", "aggregate"]
 
+    often = [json.loads(forecast(each, path, "--json", "--looks", 9)[1])["blending"] for each in ("score", "compare")]
+    assert often[0] == often[1]
+    assert "multiplying each p by the 9 looks" in often[0]["adjustment"]
+
     _, out, _ = forecast("compare", path, "--json", "--crowd-weight", "fit")
     compared = json.loads(out)
     assert "fitted by 10-fold cross-validation" in compared["blending"]["how"]
@@ -280,7 +287,7 @@ def test_calibrate_needs_30_questions(forecast, wide):
 def test_study1_uses_the_papers_median_and_says_what_is_not_known(forecast, tmp_path):
     code, out, _ = forecast("study1", many(tmp_path))
     assert code == 0
-    assert "Crowd of models: median." in out
+    assert "Crowd of models: median (pooled)." in out
     assert "H2: the crowd of models has another Brier score than the human crowd" in out
     assert "Acquiescence: mean forecast" in out
     assert "third preregistered hypothesis is not known" in out
@@ -410,3 +417,29 @@ def test_a_run_keeps_its_aggregate_and_its_scores(forecast, tmp_path):
         assert forecast("score", folder, *choice)[0] == 0
         assert forecast("aggregate", folder, *choice)[0] == 0
     assert [(folder / name).read_text() for name in ("aggregate.csv", "scores.json")] == kept, "of a part of the run"
+
+
+def test_one_of_something_is_no_plural(forecast, tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("id,a,b,resolution,crowd\nq1,.8,.6,yes,.7\nq2,.3,.4,,\n")
+    _, out, err = forecast("score", path)
+    assert "1 question resolved, 1 open" in out
+    assert "Of 1 question it is not known" in out
+    assert re.search(r"\b1 (questions|forecasts|models)\b", out + err) is None
+    _, out, _ = forecast("study1", path)
+    assert "over 2 forecasts of 1 question or group" in out
+    turns = TwoTurns.of(
+        (np.array([[0.2]]), np.array([[0.4]])),
+        (np.array([[0.3]]), np.array([[0.4]])),
+        outcomes=[1],
+        crowd=[0.5],
+        members=["m"],
+    )
+    assert "1 question resolved, 0 open" in str(study2_result(turns))
+
+
+def test_the_median_says_everywhere_that_it_is_the_pooled_one(forecast, wide):
+    _, out, _ = forecast("aggregate", wide, "--unit", "percent", "--method", "median", "--method", "median_of_medians")
+    assert "Primary: median (pooled)." in out
+    assert "\nmedian_of_medians.\n" in out
+    assert "Crowd of models: median (pooled)." in forecast("study1", wide, "--unit", "percent")[1]

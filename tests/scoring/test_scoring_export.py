@@ -120,8 +120,8 @@ def test_what_is_missing_is_listed_and_never_filled(export, tmp_path):
     assert [each["id"] for each in json.loads(out.read_text())["forecasts"]] == ["m0", "UNRATE"]
     for said in (
         "3 of 5 forecasts of 2026-05-10-llm.json are missing: polymarket/m1, polymarket/m2, fred/UNRATE@2026-06-10.",
-        "1 questions combine two others",
-        "1 questions are neither on a market that is known nor have a day: k1.",
+        "1 question combines two others",
+        "1 question is neither on a known market nor of a given day: k1.",
         "1 of 3 market questions have a forecast: below 95 % a set is not ranked.",
         "4 forecasts were made after 2026-05-10 had ended",
         "mine.json: must be called 2026-05-10.Soup.N.json",

@@ -7,19 +7,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from statsmodels.stats.multitest import multipletests
 
-from hf_soup.scoring.blending import blending
+from hf_soup.errors import InputError
+from hf_soup.scoring.blending import Blending, blending
 from hf_soup.scoring.comparing import comparing
 from hf_soup.scoring.comparison import Column, compare, compare_pairs
 from hf_soup.scoring.comparison_family import family_of
-from hf_soup.scoring.comparison_sentence import comparison_sentence, equivalence_sentence, t_value
+from hf_soup.scoring.comparison_sentence import (
+    comparison_sentence,
+    equivalence_sentence,
+    number,
+    p_value,
+    t_value,
+)
 from hf_soup.scoring.equivalence import tost
+from hf_soup.scoring.scoring import scoring
 from hf_soup.scoring.study1_result import study1_result
 from hf_soup.scoring.study2_data import TwoTurns
 from hf_soup.scoring.study2_result import study2_result
 from hf_soup.scoring.table import ForecastTable
 
+multipletests = pytest.importorskip("statsmodels.stats.multitest").multipletests
 BETTER = "than chance explains"
 
 
@@ -134,8 +142,8 @@ def test_study_1_has_p_interval_and_detectable_difference_of_every_model():
     table = replace(table, values=values)
     result = study1_result(table)
     median = np.nanmedian(table.pooled(), axis=1)
-    for number, row in enumerate(result.rows()):
-        own = table.member_means()[:, number]
+    for m, row in enumerate(result.rows()):
+        own = table.member_means()[:, m]
         both = ~np.isnan(own)
         scores = [((each - table.outcomes) ** 2)[both] for each in (own, median)]
         assert row["p"] == pytest.approx(ttest_rel(*scores).pvalue)
@@ -248,3 +256,46 @@ def test_a_statistic_has_the_minus_of_all_other_numbers():
     assert "= −" in words
     assert re.search(r"[ =]-\d", words) is None
     assert t_value(-0.5) == "−0.50"
+
+
+def test_looks_at_the_blend_count_in_scores_as_they_do_in_comparisons():
+    """By itself the blend beats the models; after 40 looks nothing is decided, and both commands say so."""
+    table = crowd(150, seed=1)
+    of_scores, of_comparisons = scoring(table, looks=40).blending, comparing(table, looks=40).blending
+    assert isinstance(of_scores, Blending)
+    p = [each.test.p for each in of_scores.comparisons]
+    assert [each.adjusted_p for each in of_scores.comparisons] == pytest.approx(adjusted_by_statsmodels(p, 40))
+    assert of_scores.to_json() == of_comparisons.to_json()
+    assert BETTER in str(scoring(table))
+    assert BETTER not in str(scoring(table, looks=40))
+    assert "multiplying each p by the 40 looks" in str(scoring(table, looks=40))
+    for without_crowd in (table, replace(table, crowd=np.full(150, np.nan))):
+        with pytest.raises(InputError, match="looks: 0 is below 1"):
+            scoring(without_crowd, looks=0)
+
+
+def test_study_1_says_that_the_p_of_acquiescence_is_its_own_and_counts_the_looks():
+    table = crowd(200)
+    once, often = study1_result(table), study1_result(table, looks=7)
+    p = often.study.acquiescence.test.p
+    assert often.study.acquiescence.adjusted_p == pytest.approx(min(7 * p, 1))
+    assert once.study.acquiescence.adjusted_p is None
+    assert "(by itself, not adjusted with the hypotheses), clustered" in str(once)
+    assert f"with all looks counted p {p_value(min(7 * p, 1))}, clustered" in str(often)
+
+
+def test_comparisons_of_study_1_are_the_same_documents_as_those_of_compare():
+    table = crowd(200)
+    found = study1_result(table, primary="mean").to_json()
+    compared = {each["second"]: each for each in comparing(table).to_json()["comparisons"]}
+    for name, second in (("against_half", "always 50 %"), ("against_humans", "crowd")):
+        assert found[name].keys() == compared[second].keys()
+        assert found[name]["first_mean"] == pytest.approx(compared[second]["first_mean"])
+        assert found[name]["sentence"].startswith(
+            f"Brier score on 200 questions: mean {number(found[name]['first_mean'])}"
+        )
+    for each in found["models"]:
+        one = each["against_aggregate"]
+        assert (one["better"] is None) == (one["adjusted_p"] >= 0.05)
+        assert (BETTER in one["sentence"]) == (one["better"] is not None)
+    assert study1_result(replace(table, crowd=np.full(200, np.nan))).to_json()["against_humans"] is None

@@ -201,7 +201,10 @@ def test_fit_before_fits_on_what_was_resolved_before_and_scores_what_was_forecas
             "2026-02-01: a fit needs 30 resolved questions with 10 of each outcome; there are",
         ),
         (("--fit-before", "spring"), "'spring'"),
-        (("--fit-before", "2027-01-01"), "no question was forecast after the cutoff"),
+        (
+            ("--fit-before", "2027-01-01"),
+            "--fit-before) 2027-01-01: no question is known to have been forecast from then on",
+        ),
         (("--fit-before", "2026-03-01", "--crowd-weight", "fit"), "does not go with a fitted weight of the crowd"),
     ],
 )
@@ -210,6 +213,28 @@ def test_a_split_in_time_that_cannot_be_made_says_why(forecast, tmp_path, option
     code, out, err = forecast("score", path, *options)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_where_groups_leave_too_little_to_fit_on_the_groups_are_blamed(forecast, tmp_path):
+    """Of 45 questions resolved before the day, 25 share a group with one that is scored."""
+    path = tmp_path / "grouped.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question_id", "model", "probability", "time", "resolution", "resolution_date", "group"])
+        for k in range(70):
+            month = "2026-01" if k < 45 else "2026-03"
+            group = k + 25 if 20 <= k < 45 else k
+            writer.writerow([f"q{k}", "m", 0.4, f"{month}-10", k % 2, f"{month}-20", f"g{group}"])
+    code, out, err = forecast("score", path, "--fit-before", "2026-02-01")
+    assert (code, out) == (2, "")
+    assert (
+        "there are 20, 10 yes and 10 no, that can be fitted on; 45 were resolved before it, but 25 of them are in one group"
+        in err
+    )
+    assert "choose a later day" not in err
+    _, _, err = forecast("score", path, "--fit-before", "2026-01-05")
+    assert "fit_before (--fit-before) 2026-01-05: a fit needs 30" in err
+    assert "there are 0" in err
 
 
 def test_a_split_in_time_needs_times_and_resolution_dates(forecast, tmp_path):

@@ -33,7 +33,7 @@ def test_one_question_by_hand():
     )
     member = study.members[0]
     assert (member.accuracy.second_mean, member.accuracy.first_mean) == pytest.approx((0.6**2, 0.45**2))
-    assert member.relative_change == pytest.approx((0.36 - 0.2025) / 0.36)
+    assert member.relative_gain == pytest.approx((0.36 - 0.2025) / 0.36)
     assert member.accuracy.no_test == "one resolved question only: scores, no test"
     assert (member.width.before, member.width.after) == pytest.approx((0.2, 0.1))
     assert member.movement.share_of_the_way == pytest.approx(0.5)
@@ -52,7 +52,7 @@ def test_the_change_is_relative_to_the_first_score_as_the_paper_counts(before, a
     """.17 → .14 and .22 → .15 are printed; 17.6 % and 31.8 % follow, not the abstract's 28 %."""
     first, second = (np.full((4, 1), np.sqrt(each)) for each in (before, after))
     study = study2(TwoTurns.of((first, first), (second, second), np.zeros(4), np.full(4, 0.1), members=["m"]))
-    assert round(100 * study.members[0].relative_change, 1) == percent
+    assert round(100 * study.members[0].relative_gain, 1) == percent
 
 
 def test_members_that_move_all_alike_are_measured_as_such():
@@ -145,7 +145,7 @@ def test_no_answers_at_all():
     nothing = np.full((3, 2), np.nan)
     study = study2(TwoTurns.of((nothing, nothing), (nothing, nothing), [1, 0, 1], [0.5] * 3, members=["a", "b"]))
     assert [each.incomplete for each in study.members] == [3, 3]
-    assert np.isnan(study.members[0].relative_change)
+    assert np.isnan(study.members[0].relative_gain)
     assert np.isnan(study.members[0].movement.share_of_the_way)
     assert study.primary.adjusted.tests == 0
 

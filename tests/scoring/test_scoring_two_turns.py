@@ -81,7 +81,7 @@ def test_a_file_in_percent_is_studied_with_its_questions_beside_it(forecast, tmp
     assert member["against_plain"]["second_mean"] == pytest.approx(0.2025)
     with (tmp_path / "out.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert float(row["relative_change"]) == pytest.approx((0.36 - 0.2025) / 0.36)
+    assert float(row["relative_gain"]) == pytest.approx((0.36 - 0.2025) / 0.36)
     assert (row["member"], row["p"]) == ("gpt", "")
     assert float(row["share_of_the_way"]) == pytest.approx(0.5)
 
@@ -90,7 +90,7 @@ def test_a_file_in_percent_is_studied_with_its_questions_beside_it(forecast, tmp
     assert "Machine: gpt." in out
     assert "43.8 % lower than before (.3600 before, .2025 after, n = 1)" in out
     assert "crowd 0.5, machine 0.5" in out
-    assert "moved 50.0 % of the way to the crowd's: 1 of 1 forecasts towards it" in out
+    assert "moved 50.0 % of the way to the crowd's: 1 of 1 forecast towards it" in out
     assert "one resolved question only: scores, no test" in out
     assert "1 sample has one of the two answers only" in out
 

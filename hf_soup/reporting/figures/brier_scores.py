@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from hf_soup.reporting.figures.drawing import BLUE, INK, MUTED, ORANGE, PAPER, WIDTH, light_grid, short
 from hf_soup.reporting.names import column_name
-from hf_soup.reporting.page import Picture, counted
+from hf_soup.reporting.page import Picture
 from hf_soup.scoring.comparison_sentence import number
 from hf_soup.scoring.scores_table import ColumnScores, Kind
+from hf_soup.scoring.shown_numbers import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_soup.reporting.figures.drawing import BLUE, MUTED, WIDTH, light_grid, percent_axis
-from hf_soup.reporting.page import Picture, counted
+from hf_soup.reporting.page import Picture
+from hf_soup.scoring.shown_numbers import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

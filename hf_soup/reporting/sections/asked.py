@@ -10,8 +10,9 @@ import numpy as np
 
 from hf_soup.reporting.findings import Findings
 from hf_soup.reporting.names import member_name
-from hf_soup.reporting.page import Grid, Points, Section, counted, listed, one_line
+from hf_soup.reporting.page import Grid, Points, Section, listed, one_line
 from hf_soup.reporting.sections.cells import percent
+from hf_soup.scoring.shown_numbers import counted
 
 _SHOWN = 12
 

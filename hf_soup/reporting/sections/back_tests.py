@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hf_soup.reporting.findings import Findings
 from hf_soup.reporting.names import member_name
-from hf_soup.reporting.page import Block, Points, Prose, Section, counted, listed, one_line
+from hf_soup.reporting.page import Block, Points, Prose, Section, listed, one_line
+from hf_soup.scoring.shown_numbers import counted
 
 
 def back_tests(found: Findings) -> Section:

@@ -10,19 +10,19 @@ from hf_soup.reporting.figures.learning_curve import learning_curve_plot
 from hf_soup.reporting.figures.mean_and_base_rate import mean_and_base_rate
 from hf_soup.reporting.findings import Findings
 from hf_soup.reporting.names import member_name
-from hf_soup.reporting.page import Block, Grid, Points, Prose, Section, counted, listed
+from hf_soup.reporting.page import Block, Grid, Points, Prose, Section, listed
 from hf_soup.reporting.sections.cells import p, score
 from hf_soup.scoring.bias_report import BiasReport, Finding
-from hf_soup.scoring.bias_sections import NOTHING_TESTED
+from hf_soup.scoring.bias_sections import NOTHING_TESTED, how_adjusted
 from hf_soup.scoring.biases.error_correlation import ErrorCorrelation
 from hf_soup.scoring.biases.estimate import Estimate
 from hf_soup.scoring.biases.heaping import NO_TEST_OF_HEAPING
 from hf_soup.scoring.biases.learning_curve import MEAN, LearningCurve
 from hf_soup.scoring.comparison_sentence import number
 from hf_soup.scoring.crowd_blend import interim_notes
-from hf_soup.scoring.shown_numbers import NOTHING, decimal, percent, points
+from hf_soup.scoring.shown_numbers import NOTHING, counted, decimal, percent, points
 
-_TESTED = ("95 % interval", "p", "detectable", "n")
+_TESTED = ("95 % interval", "p", "p adjusted", "detectable", "n")
 _SHOWN = 12
 
 
@@ -55,13 +55,11 @@ def biases(found: Findings) -> Section:
 def _found(bias: BiasReport) -> list[Block]:
     if not bias.adjusted.tests:
         return [Prose(NOTHING_TESTED)]
-    over = f"{counted(bias.adjusted.tests, 'test')}, p adjusted over all of them (Benjamini–Hochberg)"
+    of = f"Of {how_adjusted(bias.adjusted)}"
     found = [each for each in bias.findings if each.found]
     if not found:
         return [
-            Prose(
-                f"Of {over}, none found a bias that chance does not explain; what each would have found stands beside it."
-            )
+            Prose(f"{of} none found a bias that chance does not explain; what each would have found stands beside it.")
         ]
     by_measure: dict[tuple[str, str], list[Finding]] = {}
     for each in found:
@@ -71,7 +69,7 @@ def _found(bias: BiasReport) -> list[Block]:
         for (check, measure), group in by_measure.items()
     ]
     said = (
-        f"Of {over}, {len(found)} found what chance does not explain; intervals and what would have been found stand in the tables "
+        f"{of} {len(found)} found what chance does not explain; intervals and what would have been found stand in the tables "
         "below. Differences are in percentage points."
     )
     return [Prose(said), Points(tuple(lines))]
@@ -93,7 +91,7 @@ def _base_rates(bias: BiasReport) -> Grid:
         (
             member_name(each.name),
             points(each.excess.value),
-            *_tested(each.excess),
+            *_tested(bias, each.excess),
             percent(each.mean),
             percent(each.base_rate),
         )
@@ -111,11 +109,11 @@ def _confidence(bias: BiasReport) -> Grid:
         (
             member_name(each.name),
             NOTHING if each.slope is None else _short(each.slope.value),
-            *(_tested(each.slope, _short) if each.slope else [NOTHING] * len(_TESTED)),
+            *(_tested(bias, each.slope, _short) if each.slope else [NOTHING] * len(_TESTED)),
             percent(each.sureness),
             percent(each.right),
             points(each.surplus.value),
-            p(each.surplus.test.p if each.surplus.test else None),
+            *_p(bias, each.surplus),
         )
         for each in bias.confidence
     ]
@@ -126,12 +124,14 @@ def _confidence(bias: BiasReport) -> Grid:
             "slope",
             "95 % interval",
             "p (against 1)",
+            "p adjusted",
             "detectable",
             "n",
             "sure",
             "right",
             "surplus",
             "p of surplus",
+            "p of surplus, adjusted",
         ),
         tuple(rows),
     )
@@ -142,7 +142,7 @@ def _acquiescence(bias: BiasReport) -> Grid:
         (
             member_name(each.name),
             points(each.lean.value),
-            *_tested(each.lean),
+            *_tested(bias, each.lean),
             percent(each.mean),
             percent(each.mean_of_negated),
         )
@@ -160,16 +160,26 @@ def _paraphrases(bias: BiasReport) -> Grid:
         (
             member_name(each.name),
             points(each.shift.value),
-            *_tested(each.shift),
+            *_tested(bias, each.shift),
             percent(each.mean_absolute),
             percent(each.by_sampling),
             NOTHING if each.beyond_sampling.n == 0 else percent(each.wording_deviation),
+            *_p(bias, each.beyond_sampling),
         )
         for each in bias.paraphrases
     ]
     return Grid(
         "Other wordings of the same question, in percentage points",
-        ("forecaster", "shift", *_TESTED, "mean change", "by sampling", "due to words"),
+        (
+            "forecaster",
+            "shift",
+            *_TESTED,
+            "mean change",
+            "by sampling",
+            "due to words",
+            "p of words",
+            "p of words, adjusted",
+        ),
         tuple(rows),
     )
 
@@ -181,7 +191,7 @@ def _heaping(bias: BiasReport) -> list[Block]:
             percent(each.share),
             percent(each.expected),
             points(each.excess.value),
-            *_tested(each.excess),
+            *_tested(bias, each.excess),
         )
         for heap in (bias.heaping[-1], *bias.heaping[:-1])
         for each in heap.round_numbers
@@ -221,13 +231,19 @@ def _curve(curve: LearningCurve) -> str:
     )
 
 
-def _tested(estimate: Estimate, shown: Callable[[float], str] | None = None) -> Sequence[str]:
+def _tested(bias: BiasReport, estimate: Estimate, shown: Callable[[float], str] | None = None) -> Sequence[str]:
+    """The cells under `_TESTED`."""
     shown = shown or points
     interval = (
         NOTHING if estimate.interval is None else f"{shown(estimate.interval[0])} to {shown(estimate.interval[1])}"
     )
     detectable = NOTHING if estimate.detectable is None else shown(estimate.detectable).lstrip("+")
-    return [interval, p(estimate.test.p if estimate.test else None), detectable, f"{estimate.n:,}"]
+    return [interval, *_p(bias, estimate), detectable, f"{estimate.n:,}"]
+
+
+def _p(bias: BiasReport, estimate: Estimate) -> Sequence[str]:
+    """By itself, and adjusted over all tests of biases."""
+    return [p(estimate.test.p if estimate.test else None), p(bias.adjusted_p(estimate))]
 
 
 def _short(value: float) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from hf_soup.reporting.findings import Findings
 from hf_soup.reporting.names import member_name
-from hf_soup.reporting.page import Block, Grid, Prose, Section, counted, listed
+from hf_soup.reporting.page import Block, Grid, Prose, Section, listed
 from hf_soup.reporting.run_facts import MemberFacts
 from hf_soup.reporting.sections.cells import NOTHING, difference, dollars
 from hf_soup.scoring.biases.cost_per_brier_point import CostPerBrierPoint
 from hf_soup.scoring.comparison_sentence import number
+from hf_soup.scoring.shown_numbers import counted
 
 
 def costs(found: Findings) -> Section:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hf_soup.reporting.findings import Findings
-from hf_soup.reporting.page import capital, counted
+from hf_soup.reporting.page import capital
 from hf_soup.scoring.comparing import CROWD
 from hf_soup.scoring.comparison import Comparison
 from hf_soup.scoring.comparison_sentence import number
+from hf_soup.scoring.shown_numbers import counted
 
 
 def headline(found: Findings) -> str:

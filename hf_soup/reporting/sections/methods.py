@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from hf_soup.reporting.findings import Findings
-from hf_soup.reporting.page import Points, Prose, Section, capital, counted
+from hf_soup.reporting.names import aggregator_words
+from hf_soup.reporting.page import Points, Prose, Section, capital
 from hf_soup.scoring.aggregators import aggregator_named
 from hf_soup.scoring.blending import Blending
 from hf_soup.scoring.bootstrap import RESAMPLES, SEED
+from hf_soup.scoring.shown_numbers import counted
 
 
 def methods(found: Findings) -> Section:
@@ -27,10 +29,13 @@ def methods(found: Findings) -> Section:
         "A model's answers to one question are averaged before anything else, except for the pooled median.",
         "Missing answers are left out and counted; annulled questions are left out and counted.",
         *(
-            f"{capital(f'{each.description}:', name)} {_lower(aggregator_named(name).summary)}"
+            f"{capital(f'{aggregator_words(each.description)}:', aggregator_words(name))} {_lower(aggregator_named(name).summary)}"
             for name, each in aggregates.found.items()
         ),
-        *(f"{name[:1].upper()}{name[1:]} is left out: it {reason}." for name, reason in aggregates.left_out.items()),
+        *(
+            f"{capital(f'{aggregator_words(name)} is left out: it {reason}.', aggregator_words(name))}"
+            for name, reason in aggregates.left_out.items()
+        ),
     ]
     if isinstance(found.blend, Blending):
         blend = found.blend.blend

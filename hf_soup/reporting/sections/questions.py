@@ -9,8 +9,9 @@ import numpy as np
 from hf_soup.reporting.figures.dot_strip import Strip, dot_strip
 from hf_soup.reporting.figures.models_and_humans import models_and_humans
 from hf_soup.reporting.findings import Findings
-from hf_soup.reporting.page import Block, Grid, Picture, Prose, Section, counted
+from hf_soup.reporting.page import Block, Grid, Picture, Prose, Section
 from hf_soup.reporting.sections.cells import outcome, percent, score
+from hf_soup.scoring.shown_numbers import counted
 
 _STRIPS, _ROWS = 20, 10
 """How many of the best and of the worst questions are drawn, and how many stand in the tables."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from hf_soup.reporting.figures.brier_scores import brier_scores
 from hf_soup.reporting.findings import Findings
 from hf_soup.reporting.names import aggregator_words, column_name
-from hf_soup.reporting.page import Block, Grid, Prose, Section, capital, counted
+from hf_soup.reporting.page import Block, Grid, Prose, Section, capital
 from hf_soup.reporting.sections.cells import NOTHING, interval, score
 from hf_soup.reporting.sections.scores_by_label import scores_by_label
 from hf_soup.scoring.blending import BLEND, CROWD_ALONE, Blending
 from hf_soup.scoring.comparison_sentence import comparison_sentence
 from hf_soup.scoring.score_rows import ALL_SCORES, ALL_SCORES_HEADER, all_scores_cells
 from hf_soup.scoring.scores_table import ColumnScores, Kind
+from hf_soup.scoring.shown_numbers import counted
 
 FEWER = "*"
 """Behind the name of a member that left out questions which the aggregate answered."""

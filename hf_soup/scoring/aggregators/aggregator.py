@@ -9,7 +9,8 @@ say what it is given:
 
 A fitted one takes `members` and `outcomes` of some questions and returns a function that predicts others; it is only ever
 called on splits that keep these apart. Keyword-only arguments are parameters that a user can set, with their allowed range in
-the annotation; they are part of the result. A docstring's first line says what is returned, its `Source:` line from where.
+the annotation; they are part of the result. A docstring's first line says what is returned, its `Source:` line from where, and an
+`In words:` line which one it is where others have the same name.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Aggregate:
     `values`: float64 [Q], NaN where no member has a forecast. `members`: float64 [Q, M], the means of members' samples.
     `spread`: float64 [Q], the standard deviation of these over members (n − 1), NaN with fewer than two. `counts`: int64 [Q],
     members with a forecast. `parameters`: as used. `clipped`: member forecasts that the clip of log odds moved, None without a
-    clip. `how_fitted`: in words, None for closed forms.
+    clip. `how_fitted`: in words, None for closed forms. `words`: which of several of this name it is; empty where there is one.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Aggregate:
     parameters: Mapping[str, Any]
     clipped: int | None = None
     how_fitted: str | None = None
+    words: str = ""
 
     def subset(self, mask: np.ndarray) -> Aggregate:
         """Returns the aggregate of the questions where `mask`, bool [Q], is true."""
@@ -92,8 +94,9 @@ class Aggregate:
 
     @property
     def description(self) -> str:
-        """The name, its parameters, what was clipped and how it was fitted, in one line for the report."""
-        words = [f"{name} {value:.6g}" for name, value in self.parameters.items() if name != "clip"]
+        """The name, which one it is, its parameters, what was clipped and how it was fitted, in one line for the report."""
+        words = [self.words] if self.words else []
+        words += [f"{name} {value:.6g}" for name, value in self.parameters.items() if name != "clip"]
         if self.clipped is not None:
             clip = self.parameters["clip"]
             words.append(
@@ -118,8 +121,16 @@ class Aggregator:
 
     @property
     def source(self) -> str:
+        return self._line("Source:")
+
+    @property
+    def words(self) -> str:
+        return self._line("In words:")
+
+    def _line(self, start: str) -> str:
+        """What the docstring says after this; empty where no line starts with it."""
         lines = (line.strip() for line in (inspect.getdoc(self._function) or "").splitlines())
-        return next((line.removeprefix("Source:").strip() for line in lines if line.startswith("Source:")), "")
+        return next((line.removeprefix(start).strip() for line in lines if line.startswith(start)), "")
 
     @property
     def needs_times(self) -> bool:
@@ -170,6 +181,7 @@ class Aggregator:
             bound,
             _outside(members, bound["clip"]) if "clip" in bound else None,
             splits.how if splits else None,
+            self.words,
         )
 
     def _fit(self, bound: Mapping[str, Any]) -> Callable[[np.ndarray, np.ndarray], Predict]:

@@ -12,6 +12,7 @@ from hf_soup.scoring.aggregators.order_statistics import median_of_present
 def median(samples: np.ndarray) -> np.ndarray:
     """The pooled median: of all forecasts of a question, whichever member they are from.
 
+    In words: pooled
     median{p_ms}. The mode of the paper, as far as is known; a member with more samples weighs more in it.
     Source: Schoenegger et al. 2024, "Wisdom of the Silicon Crowd", arXiv 2402.19379.
     """
