@@ -52,6 +52,7 @@ from hf_soup.errors import InputError, SoupError
 from hf_soup.evaluation.data_files import read_table
 from hf_soup.evaluation.quiet import quiet_transformers
 from hf_soup.evaluation.row_bar import row_bar
+from hf_soup.problems import Problems
 from hf_soup.progress import say
 from hf_soup.ranks import is_main_process, on_main_process
 
@@ -90,7 +91,13 @@ class Faces:
     @classmethod
     def read(cls, folder: Path) -> Faces:
         """Reads rows.csv; without a column `group` each video stands alone. Raises InputError with all problems."""
-        table = read_table(folder / "rows.csv")
+        if not (folder / "rows.csv").is_file():
+            lacks = "has no rows.csv" if folder.is_dir() else "there is no such folder"
+            raise InputError(f"{folder}: {lacks}; deepfake_faces.py makes folders of faces from videos.")
+        try:
+            table = read_table(folder / "rows.csv")
+        except InputError as error:
+            raise InputError([f"{folder}: {problem}" for problem in error.problems]) from error
         if missing := [name for name in ("image", "label", "video") if name not in table.columns]:
             raise InputError(f"{folder / 'rows.csv'}: has no column {', '.join(missing)}.")
         rows, problems = [], []
@@ -554,7 +561,10 @@ def _write_json(path: Path, document: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
-    data = [Faces.read(folder) for folder in options.faces]
+    problems = Problems()
+    read = [problems.of(partial(Faces.read, folder)) for folder in options.faces]
+    problems.raise_any()
+    data = [faces for faces in read if faces is not None]
     if len({faces.name for faces in data}) < len(data):
         raise InputError("Two of the data sets have the same name; give one another with --name of deepfake_faces.py.")
     if options.step == "train":
@@ -586,24 +596,34 @@ def _families(given: Sequence[str]) -> dict[str, str]:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     steps = parser.add_subparsers(dest="step", required=True)
     training = Training()
     for name, purpose in (("train", "split the videos and train the members"), ("table", "fit, test and print")):
-        step = steps.add_parser(name, help=purpose, description=purpose)
+        step = steps.add_parser(
+            name, help=purpose, description=f"{name}: {purpose}.\n\n{__doc__}", formatter_class=plain
+        )
         step.add_argument("faces", type=Path, nargs="+", help="folders of faces, a data set each")
-        step.add_argument("-o", "--out", type=Path, default=Path("deepfakes"), help="folder for members and reports")
+        step.add_argument(
+            "-o", "--out", type=Path, default=Path("deepfakes"), help="folder for members and reports (%(default)s)"
+        )
         if name == "table":
             continue
         step.add_argument("--family", action="append", required=True, help="NAME=MODEL, a Hub ID or folder; repeat it")
-        step.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="a member of each family for each")
-        step.add_argument("--split-seed", type=int, default=0)
-        step.add_argument("--epochs", type=int, default=training.epochs)
-        step.add_argument("--batch", type=int, default=training.batch, help="in each process")
-        step.add_argument("--learning-rate", type=float, default=training.learning_rate)
-        step.add_argument("--weight-decay", type=float, default=training.weight_decay)
-        step.add_argument("--augment", action="store_true", help="turn, mirror and colour the faces")
-        step.add_argument("--workers", type=int, default=2, help="processes that read pictures")
+        step.add_argument(
+            "--seeds", type=int, nargs="+", default=[0, 1, 2], help="a member of each family for each (0 1 2)"
+        )
+        step.add_argument("--split-seed", type=int, default=0, help="of the three sets of videos (%(default)s)")
+        step.add_argument("--epochs", type=int, default=training.epochs, help="rounds through the faces (%(default)s)")
+        step.add_argument(
+            "--batch", type=int, default=training.batch, help="faces of a step, in each process (%(default)s)"
+        )
+        rate, decay = training.learning_rate, training.weight_decay
+        step.add_argument("--learning-rate", type=float, default=rate, help="of AdamW, at its highest (%(default)s)")
+        step.add_argument("--weight-decay", type=float, default=decay, help="of AdamW (%(default)s)")
+        step.add_argument("--augment", action="store_true", help="turn, mirror and colour the faces (off)")
+        step.add_argument("--workers", type=int, default=2, help="processes that read pictures (%(default)s)")
     return parser.parse_args(arguments)
 
 

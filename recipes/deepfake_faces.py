@@ -4,6 +4,7 @@
 # ///
 """Videos become faces: a folder of square pictures with their labels, for `deepfake_ensemble.py` or any image classifier.
 
+    pip install hf-soup av
     python recipes/deepfake_faces.py VIDEOS -o faces/celeb-df --detector user/face-detector --detector-label face
     python recipes/deepfake_faces.py VIDEOS -o faces/celeb-df --boxes boxes.csv
 
@@ -229,6 +230,8 @@ def find_videos(source: Path) -> list[Video]:
         if missing := [label for label in LABELS if not any(video.label == label for video in found)]:
             raise InputError([f"{source / label}: there is no video in it." for label in missing])
         return found
+    if not source.is_file():
+        raise InputError(f"{source}: there is no such folder, and no such CSV file.")
     found, problems = [], []
     for number, row in _table(source, ("video", "label")):
         name, label = row["video"].strip(), row["label"].strip().lower()
@@ -437,6 +440,7 @@ def _brief(error: Exception) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
+    _refuse_without_av()
     if options.boxes is not None:
         detector: Detector = GivenBoxes(options.boxes)
     else:
@@ -452,21 +456,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 3 if found.without else 0
 
 
+def _refuse_without_av() -> None:
+    try:
+        import av  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"Videos are read with PyAV, which cannot be imported ({error}): pip install av") from error
+
+
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, help="a folder with real and fake, or a CSV file: video,label[,group]")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the folder of faces")
     parser.add_argument("--name", help="of the data set in tables; the folder's own without")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--detector", help="an object detector: Hub ID or folder")
     source.add_argument("--boxes", type=Path, help="a CSV file: video,frame,x0,y0,x1,y1")
-    parser.add_argument("--detector-label", default="face", help="what the detector calls a face")
-    parser.add_argument("--threshold", type=float, default=0.5, help="the least certain face, from 0 to 1")
-    parser.add_argument("--real-frames", type=int, default=MOST_FRAMES["real"], help="at most, of a real video")
-    parser.add_argument("--fake-frames", type=int, default=MOST_FRAMES["fake"], help="at most, of a fake video")
-    parser.add_argument("--margin", type=float, default=0.25, help="on every side, in parts of the longer side")
-    parser.add_argument("--min-side", type=int, default=64, help="of a face in the video, in pixels")
-    parser.add_argument("--size", type=int, default=256, help="of the pictures, in pixels")
+    parser.add_argument("--detector-label", default="face", help="what the detector calls a face (%(default)s)")
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, help="the least certain face, from 0 to 1 (%(default)s)"
+    )
+    parser.add_argument(
+        "--real-frames", type=int, default=MOST_FRAMES["real"], help="at most, of a real video (%(default)s)"
+    )
+    parser.add_argument(
+        "--fake-frames", type=int, default=MOST_FRAMES["fake"], help="at most, of a fake video (%(default)s)"
+    )
+    parser.add_argument(
+        "--margin", type=float, default=0.25, help="on every side, in parts of the longer side (%(default)s)"
+    )
+    parser.add_argument("--min-side", type=int, default=64, help="of a face in the video, in pixels (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="of the pictures, in pixels (%(default)s)")
     return parser.parse_args(arguments)
 
 

@@ -598,3 +598,56 @@ def test_faces_that_are_not_there_or_contradict_each_other_are_listed(tmp_path: 
         "row 4: v has another label or group in an earlier row.",
         "row 5: label 'true' is neither real nor fake.",
     ]
+
+
+def test_without_av_one_sentence_says_what_to_install_before_a_detector_is_loaded(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(InputError, match=r"PyAV, which cannot be imported .*: pip install av$"):
+        faces.main([str(few), "-o", str(tmp_path / "out"), "--detector", str(tmp_path / "no-detector")])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "known"),
+    [
+        (["train"], ["--epochs", "--learning-rate", "--weight-decay", "--split-seed", "--batch", "--workers"]),
+        (["table"], ["--out"]),
+        (None, ["--threshold", "--margin", "--size"]),
+    ],
+)
+def test_help_shows_the_example_and_every_default(
+    step: list[str] | None, known: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = faces if step is None else ensemble
+    with pytest.raises(SystemExit):
+        module.parsed([*(step or []), "--help"])
+    said = capsys.readouterr().out
+    example = next(line for line in (module.__doc__ or "").splitlines() if "recipes/deepfake_" in line)
+    assert example in said  # as it stands there, to be copied
+    _, options = said.split("options:\n")
+    given = ["x", "-o", "o", "--boxes", "b"] if step is None else [*step, "x", "-o", "deepfakes"]
+    defaults = vars(module.parsed([*given, *(["--family", "a=b"] if step == ["train"] else [])]))
+    for option in known:
+        value = defaults[option.strip("-").replace("-", "_")]
+        described = " ".join(options[options.index(f" {option} ") :].split("\n  -")[0].split())
+        assert described.endswith(f"({value})")
+    if step is None:
+        assert "pip install hf-soup av" in said
+
+
+def test_folders_that_are_no_faces_are_all_named(tmp_path: Path) -> None:
+    for name in ("empty", "bare"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "empty" / "rows.csv").write_text("image,label,video\n")
+    folders = [tmp_path / name for name in ("empty", "bare", "gone")]
+    with pytest.raises(InputError) as caught:
+        ensemble.main(["table", *map(str, folders), "-o", str(tmp_path / "out")])
+    assert list(caught.value.problems) == [
+        f"{folders[0]}: rows.csv: has no rows.",
+        f"{folders[1]}: has no rows.csv; deepfake_faces.py makes folders of faces from videos.",
+        f"{folders[2]}: there is no such folder; deepfake_faces.py makes folders of faces from videos.",
+    ]
+    with pytest.raises(InputError, match="gone: there is no such folder, and no such CSV file"):
+        faces.find_videos(folders[2])

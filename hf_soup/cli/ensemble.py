@@ -13,6 +13,7 @@ import typer
 
 from hf_soup.cli import options as opt
 from hf_soup.cli.output import merge_is_kept, print_json, print_warnings, show
+from hf_soup.errors import SoupError
 
 if TYPE_CHECKING:
     from hf_soup.ensembles import Ensemble, MemberProbabilities
@@ -250,7 +251,7 @@ def fit(
     left_out = _left_out([held_out, *others.values()])
     url = None
     if push is not None:
-        with merge_is_kept(path, push, "ensemble"):
+        with _not_fitted_again(), merge_is_kept(path, push, "ensemble"):
             url = ensemble.push_to_hub(
                 push,
                 private=private,
@@ -298,7 +299,8 @@ def evaluate(
 ) -> None:
     """Judge a fitted ensemble and its members on other rows, with 95 % intervals.
 
-    Rows whose image cannot be decoded are named and left out for all members; the exit code is then 3: done, but with parts missing.
+    Rows whose image cannot be decoded are named and left out for all members, with --on-missing reweigh also members that are missing
+    or fail; the exit code is then 3: done, but with parts missing.
     """
     from hf_soup.errors import InputError
     from hf_soup.problems import Problems
@@ -321,7 +323,9 @@ def evaluate(
             "about them, --predictions NAME=FILE,FILE …"
         )
     if predictions:
-        read = problems.of(lambda: _read_for(ensemble, predictions, data, tests, columns, group_by, logits))
+        read = problems.of(
+            lambda: _read_for(ensemble, predictions, data, tests, columns, group_by, logits, on_missing)
+        )
         given, others = read if read is not None else (None, {})
     elif ensemble.given is None:
         like = {"columns": columns, "max_length": ensemble.max_length, "group_by": group_by}
@@ -334,7 +338,7 @@ def evaluate(
         print_json({**evaluation.to_json(), "left_out": left_out})
     else:
         show(evaluation.table())
-    _end(left_out)
+    _end([*left_out, *evaluation.missing])
 
 
 @app.command()
@@ -364,7 +368,8 @@ def predict(
 ) -> None:
     """Predict rows with a fitted ensemble: id, predicted class, and the probability of every class.
 
-    Rows that cannot be read are named and left out; the exit code is then 3: done, but with parts missing.
+    Rows that cannot be read are named and left out, with --on-missing reweigh also members that are missing or fail; the exit code is
+    then 3: done, but with parts missing.
     """
     from hf_soup.ensembles.prediction_output import as_csv, refuse_unknown_format, write_predictions
     from hf_soup.errors import InputError
@@ -376,7 +381,7 @@ def predict(
     ensemble = _opened(target, member, on_missing, device, memory, trust_remote_code)
     if predictions:
         of_ensemble = {**ensemble.columns, **opt.pairs(column, "--column")}
-        found = ensemble.predict(_read_for(ensemble, predictions, None, {}, of_ensemble, None, logits)[0])
+        found = ensemble.predict(_read_for(ensemble, predictions, None, {}, of_ensemble, None, logits, on_missing)[0])
     else:
         columns = opt.pairs(column, "--column")
         found = ensemble.predict(rows, columns=columns or None, early_exit=early_exit, batch_size=batch_size)
@@ -390,6 +395,7 @@ def predict(
             "classes": found.classes,
             "forward_passes": found.forward_passes,
             "left_out": [{"row": one.row, "id": one.id, "reason": one.reason} for one in found.left_out],
+            "missing": found.missing,
             "warnings": found.warnings,
         }
         if out is None:
@@ -400,7 +406,7 @@ def predict(
         show(as_csv(found).rstrip("\n"))
     else:
         show(f"{len(found):,} rows predicted with {found.forward_passes:,} forward passes. Written: {out}")
-    _end(found.left_out)
+    _end([*found.left_out, *found.missing])
 
 
 @app.command()
@@ -501,6 +507,7 @@ def _read_for(
     columns: dict[str, str],
     group_by: str | None,
     logits: bool,
+    on_missing: str,
 ) -> tuple[MemberProbabilities, dict[str, MemberProbabilities]]:
     """The predictions of the ensemble's members."""
     from hf_soup.ensembles.prediction_files import read_predictions
@@ -514,6 +521,7 @@ def _read_for(
         group_by=group_by,
         logits=logits,
         members=ensemble.combination.families,
+        on_missing=cast("OnMissing", on_missing),
     )
 
 
@@ -523,15 +531,41 @@ def _trained(out: Path) -> Path:
     return target.with_name(f"{target.name}-members")
 
 
+class _Interrupted(SoupError):
+    exit_code = 130
+
+
 @contextmanager
 def _trained_are_kept(out: Path, finetune: bool) -> Iterator[None]:
-    """Says, when the ensemble fails after training, where the members are, which need not be trained again."""
+    """Says, when the ensemble fails after training, where the members are, which need not be trained again.
+
+    They are written together, after the last epoch, so that before there is nothing to go on with.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        if not finetune:
+            raise
+        if _trained(out).is_dir():
+            raise _Interrupted(
+                f"Interrupted. The fine-tuned members are complete in {_trained(out)}; fit an ensemble of them."
+            ) from None
+        raise _Interrupted(
+            "Interrupted. Nothing that was trained is kept: the same command trains anew, from the first epoch."
+        ) from None
     except BaseException:
         if finetune and _trained(out).is_dir():
             print_warnings([f"the fine-tuned members are complete in {_trained(out)}; fit an ensemble of them."])
         raise
+
+
+@contextmanager
+def _not_fitted_again() -> Iterator[None]:
+    """The folder is complete while it is published, and the same command would not write there again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted("Interrupted before everything was published.") from None
 
 
 def _remove(folder: Path) -> None:

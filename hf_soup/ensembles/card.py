@@ -92,8 +92,7 @@ def front_matter(
 
 def base_models(record: EnsembleRecord) -> list[str]:
     """Hub IDs of the members, and of what fine-tuned members came of."""
-    starts = record.finetuning.starts.values() if record.finetuning is not None else ()
-    return list(dict.fromkeys(one.repo_id for one in (*record.ingredients, *starts) if one.repo_id))
+    return list(dict.fromkeys(one.repo_id for one in (*record.ingredients, *record.sources) if one.repo_id))
 
 
 def model_index_results(record: EnsembleRecord) -> list[dict[str, Any]]:
@@ -149,7 +148,7 @@ def _body(
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     target = repo_id or _LOCAL_TARGET
     report = EnsembleReport.from_json(record.evidence) if record.evidence is not None else None
-    unpublished = [one for one in record.ingredients if one.repo_id is None]
+    unpublished = list(_unpublished(record))
     masked = [one for one in unpublished if is_hidden(one)]
     ready_made = all(member.source == "predictions" for member in record.members)
     judged_by, others = _tables(report) if report is not None else ([], [])
@@ -185,6 +184,19 @@ def _body(
         recompute=_recompute(record, ready_made),
         licence_note=licence_note(cards, licence, set(secret)),
     )
+
+
+def _unpublished(record: EnsembleRecord) -> Iterator[IngredientRecord]:
+    """Models without a repository, each once; not those that were trained for this ensemble and lie in its own."""
+    there = {
+        model.fingerprint
+        for member in record.members
+        if member.folder is not None and record.start_of(member) is not None
+        for model in member.models
+    }
+    for one in record.ingredients:
+        if one.repo_id is None and one.fingerprint not in there:
+            yield one
 
 
 def _what(record: EnsembleRecord) -> str:
@@ -225,7 +237,9 @@ def _finetuned(record: EnsembleRecord) -> str:
     local = len(found.starts) - len(began)
     if local:
         began.append(f"{local} {'folder' if local == 1 else 'folders'} on the author's machine")
-    parts = (cell(found.sentence()), found.harmed, f"They began as {', '.join(dict.fromkeys(began))}.")
+    origins = [_link(one) for one in found.origins]
+    made = f", made of {', '.join(dict.fromkeys(origins))}" if origins else ""
+    parts = (cell(found.sentence()), found.harmed, f"They began as {', '.join(dict.fromkeys(began))}{made}.")
     return " ".join(part for part in parts if part)
 
 

@@ -52,6 +52,13 @@ class Fit:
     held_out: HeldOut | None = None
     tests: Mapping[str, HeldOut | MemberProbabilities] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """Of the fitting rows, as the report calls them: that of their file, where they have one."""
+        from hf_soup.ensembles.probabilities import UNNAMED
+
+        return self.data.name or UNNAMED
+
 
 class Ensemble(Published):
     """Models whose predictions are combined into one. Nothing is downloaded until something is asked of them.
@@ -94,7 +101,7 @@ class Ensemble(Published):
         if tier1 not in ("mean", "logit_mean", "soup"):
             problems.add(f"tier1='{tier1}': it is one of mean, logit_mean, soup.")
         task_type = problems.of(lambda: classifying_task(task))
-        problems.of(lambda: _checked(on_missing))
+        problems.of(lambda: on_missing_policy(on_missing))
         memory_bytes = 0 if memory == 0 else problems.of(lambda: parse_size(memory))
         problems.raise_any()
         assert task_type is not None
@@ -392,7 +399,7 @@ class Ensemble(Published):
             {name: self.member_probabilities(each) for name, each in fit.tests.items()},
             chosen=self.combination,
             costs=self.costs if self.given is None else None,
-            name=fit.held_out.name if fit.held_out is not None else "held-out",
+            name=fit.name,
             folds=fit.folds,
             seed=fit.seed,
             temperature=fit.temperature,
@@ -404,8 +411,9 @@ class Ensemble(Published):
         """Returns the metrics of the ensemble as it is, of its members and families, on these rows and on `tests`, by name.
 
         `held_out`: a file is read as the rows that the ensemble was fitted on. What was given ready-made may be of members with other
-        names, see `names_of_members`. Rows whose image cannot be decoded are left out, with a warning. Raises InputError with the
-        problems of all sets before a model is run.
+        names, see `names_of_members`. Rows whose image cannot be decoded are left out, with a warning. With
+        `on_missing="reweigh"` so is a member that is missing or fails, and is in `missing`. Raises InputError with the problems of all
+        sets before a model is run.
         """
         from hf_soup.ensembles.fit_problems import unknown_labels
         from hf_soup.ensembles.given_predictions import as_members_of
@@ -429,7 +437,8 @@ class Ensemble(Published):
         said = {test: self.member_probabilities(found) for test, found in sets.items()}
         if self.given is not None or any(isinstance(found, MemberProbabilities) for found in sets.values()):
             said = {
-                test: as_members_of(combination.families, data, combination.classes) for test, data in said.items()
+                test: as_members_of(combination.families, data, combination.classes, self.on_missing)
+                for test, data in said.items()
             }
         return score_ensemble(said, combination)
 
@@ -448,13 +457,14 @@ class Ensemble(Published):
         are the same, probabilities of such rows are those of the members that were asked. Raises SoupError naming a member that
         is missing or fails, unless `on_missing` is "reweigh".
         """
-        policy = _checked(on_missing or self.on_missing)
+        policy = on_missing_policy(on_missing or self.on_missing)
         from hf_soup.ensembles.probabilities import MemberProbabilities
 
         if self.given is not None or isinstance(rows, MemberProbabilities):
             from hf_soup.ensembles.given_predictions import predict_given, read_given
 
-            return predict_given(read_given(rows, self.combination, logits=self._logits), self.combination, policy)
+            given = read_given(rows, self.combination, logits=self._logits, on_missing=policy)
+            return predict_given(given, self.combination, policy)
         from hf_soup.ensembles.predicting import predict_rows
         from hf_soup.ensembles.rows import read_rows
 
@@ -493,7 +503,8 @@ class Ensemble(Published):
         return self._voting
 
 
-def _checked(on_missing: OnMissing) -> OnMissing:
+def on_missing_policy(on_missing: OnMissing) -> OnMissing:
+    """Returns it. Raises InputError for another word."""
     if on_missing not in ("error", "reweigh"):
         raise InputError(f"on_missing='{on_missing}': it is 'error' or 'reweigh'.")
     return on_missing

@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_soup.ensembles.alignment import aligned_classes
 from hf_soup.ensembles.fitting import setting_problems
-from hf_soup.ensembles.probabilities import MemberProbabilities
+from hf_soup.ensembles.probabilities import UNNAMED, MemberProbabilities
 from hf_soup.evaluation.data_files import row_numbers
 from hf_soup.evaluation.held_out import HeldOut
 from hf_soup.problems import Problems
@@ -44,9 +44,9 @@ def note_fit_problems(
     if isinstance(rows, MemberProbabilities):
         classes = rows.classes
         problems.extend(_of_predictions(rows))
+        problems.extend(_same_name(rows.name or UNNAMED, tests))
     elif isinstance(rows, HeldOut):
-        if rows.name in tests:
-            problems.add(f"'{rows.name}' is the name of the fitting rows; give the test set of that name another one.")
+        problems.extend(_same_name(rows.name, tests))
         if rows.groups is not None and len(set(rows.groups)) < 2:
             problems.add(
                 f"{rows.name}: all rows belong to one group ({rows.groups[0]}); without a second one nothing can be judged."
@@ -71,6 +71,12 @@ def unknown_labels(rows: HeldOut, classes: tuple[str, ...]) -> str:
         f"{rows.name}: {row_numbers(unknown)}: {', '.join(names)} is not a class of the ensemble; its classes are "
         f"{', '.join(classes)}."
     )
+
+
+def _same_name(name: str, tests: Mapping[str, Rows | None]) -> list[str]:
+    if name not in tests:
+        return []
+    return [f"'{name}' is the name of the fitting rows; give the test set of that name another one."]
 
 
 def _of_predictions(data: MemberProbabilities) -> list[str]:

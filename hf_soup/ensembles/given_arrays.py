@@ -21,11 +21,10 @@ _ROUNDED_SUM = 1e-3  # what float16 leaves; beyond it somebody should know
 @dataclass(frozen=True)
 class Wording:
     """How whoever gave the arrays says something about them, for messages. `logits`: that they are logits. `missing`: that a row of
-    NaN means silence; None where that cannot be said. `labels`: what the labels are called."""
+    NaN means silence; None where that cannot be said."""
 
     logits: str = "logits=True"
     missing: str | None = "missing=True"
-    labels: str = "labels"
 
 
 IN_PYTHON = Wording()
@@ -82,10 +81,6 @@ def read_arrays(
             warnings += reader.warnings
     if problems:
         raise InputError(problems)
-    if label_indices is not None and len(np.unique(label_indices)) == 1:
-        warnings.append(
-            f"All {rows:,} {wording.labels} are {class_names[label_indices[0]]}: nothing can be fitted or compared on them."
-        )
     for name, member in zip(names, values, strict=True):
         if not logits and looks_softmaxed_twice(member, label_indices):
             warnings.append(

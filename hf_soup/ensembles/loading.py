@@ -69,7 +69,7 @@ def ensemble_in(
     `members`: where those are that the record cannot name. Raises InputError for a record that contradicts itself, members that
     are missing (unless `on_missing="reweigh"` is among the options), and folders that hold other models than the recorded ones.
     """
-    from hf_soup.ensembles.ensemble import Ensemble
+    from hf_soup.ensembles.ensemble import Ensemble, on_missing_policy
 
     if problems := record_problems(record):
         raise InputError(problems)
@@ -77,6 +77,7 @@ def ensemble_in(
     if all(member.source == "predictions" for member in record.members):
         made = Ensemble.from_predictions(_no_rows(record))
         made.tier1 = combination.tier1
+        made.on_missing = on_missing_policy(options.get("on_missing", "error"))
     else:
         given = _places(folder, record, members)
         problems = [] if options.get("on_missing") == "reweigh" else list(_missing(record, given))

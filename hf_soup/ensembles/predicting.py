@@ -36,7 +36,8 @@ def predict_rows(
         raise SoupError(
             f"{', '.join(lacking)}: is not among the members that were opened; say on_missing='reweigh' to do without."
         )
-    warnings = [_left_out(name, voters.missing.get(name, "not given")) for name in lacking]
+    warnings = [without(name, voters.missing.get(name, "not given")) for name in lacking]
+    missing = [*lacking]
     present = {name for name in combination.members if name in members} - _without_weight(combination)
     asked = [members[name] for name in combination.members if name in present]
     ballots = Ballots(asked, rows, voting, on_missing=on_missing, batch_size=batch_size)
@@ -53,9 +54,12 @@ def predict_rows(
                 break
             except MemberFailed as failure:  # the answers of the others stay; who decided on fewer rows is asked again
                 present.discard(failure.name)
-                warnings.append(_left_out(failure.name, str(failure)))
+                missing.append(failure.name)
+                warnings.append(without(failure.name, str(failure)))
     finally:
         voting.forget_rows()
+    silent = np.isnan(ballots.values[:, :, 0]) & ballots.asked
+    missing += [ballots.names[place] for place in np.flatnonzero(silent.any(axis=1))]
     return EnsemblePredictions(
         ids=rows.ids,
         classes=voting.classes,
@@ -65,6 +69,7 @@ def predict_rows(
         passes=ballots.asked.sum(axis=0),
         left_out=rows.left_out,
         warnings=(*warnings, *ballots.warnings, *said, *(f"Left out: {row}." for row in rows.left_out)),
+        missing=tuple(dict.fromkeys(missing)),
     )
 
 
@@ -91,5 +96,6 @@ def _without_weight(combination: Combination) -> set[str]:
     return set(combination.members) - counting
 
 
-def _left_out(name: str, reason: str) -> str:
+def without(name: str, reason: str) -> str:
+    """Returns the warning that a member is done without."""
     return f"The member {name} is left out, and the weights of the others are made to sum to 1: {reason}"

@@ -16,7 +16,8 @@ class EnsemblePredictions:
     `ids`: str [N], the column `id` of the rows, the names of image files, or the rows' numbers from 1. `probabilities`: float64
     [N, C], rows sum to 1. `predicted`: int64 [N], indices into `classes`; the first of equals. `members`: float32 [M, N, C],
     what each of `member_names` said; NaN where it was not asked or is missing. `left_out`: rows that could not be read, which
-    are not among the N. `passes`: int64 [N], how many members each row was run through; `forward_passes`: all of them.
+    are not among the N. `passes`: int64 [N], how many members each row was run through; `forward_passes`: all of them. `missing`:
+    members that could not be asked, failed, or said nothing about some rows, where the others decided without them.
     """
 
     ids: np.ndarray
@@ -27,6 +28,7 @@ class EnsemblePredictions:
     passes: np.ndarray
     left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def predicted(self) -> np.ndarray:

@@ -18,6 +18,7 @@ from hf_soup.ensembles.answers import Answers, read_answers, some_rows
 from hf_soup.ensembles.given_arrays import Wording, read_arrays
 from hf_soup.ensembles.given_predictions import Names, as_members_of, names_of_members
 from hf_soup.ensembles.member_files import MemberFile, member_names, read_member_file
+from hf_soup.ensembles.opening import OnMissing
 from hf_soup.ensembles.probabilities import MemberProbabilities
 from hf_soup.errors import InputError
 from hf_soup.evaluation.data_files import row_numbers
@@ -66,14 +67,15 @@ def read_predictions(
     group_by: str | None = None,
     logits: bool = False,
     members: Names | None = None,
+    on_missing: OnMissing = "error",
 ) -> tuple[MemberProbabilities, dict[str, MemberProbabilities]]:
     """Returns the members' probabilities for the rows in `labels`, and for those of each test set.
 
     `families`: the files of each family's members; a member is called as its file. `labels`, and each of `tests`: a table with
     the columns id and label; a member's file holds the rows of all of them, and without labels those of the first file.
     `columns`: {"id": "qid", "label": "target"} for columns of other names. `group_by`: a column of `labels`. `logits`: the
-    files hold logits. `members`: of the ensemble whose members these are; see `names_of_members` for files of other names. Raises
-    InputError with the problems of all files: without ids or numbers, rows or classes that differ between members, rows in two
+    files hold logits. `members`: of the ensemble whose members these are; see `names_of_members` for files of other names, and for
+    `on_missing`. Raises InputError with the problems of all files: without ids or numbers, rows or classes that differ between members, rows in two
     sets, labels that are no class, and what `MemberProbabilities.of` finds.
     """
     renamed = {"id": "id", "label": "label", **(columns or {})}
@@ -93,12 +95,12 @@ def read_predictions(
     )
     if members is not None and families:
         wanted = members
-        problems.of(lambda: names_of_members(wanted, read.names))
+        problems.of(lambda: names_of_members(wanted, read.names, on_missing))
     whole = read.together(classes, answers, logits, labels_are_known=answers is not None or labels is None)
     problems.raise_any()
     assert whole is not None
     if members is not None:
-        whole = as_members_of(members, whole, whole.classes)
+        whole = as_members_of(members, whole, whole.classes, on_missing)
     if len(several) < 2:
         return replace(whole, name=several[0].name if several else ""), {}
     ends = np.cumsum([len(each.labels) for each in several])
@@ -106,21 +108,10 @@ def read_predictions(
         replace(
             whole.subset(np.arange(end - len(each.labels), end)),
             name=each.name,
-            warnings=(*whole.warnings, *_one_class_only(each, answers)),
         )
         for each, end in zip(several, ends, strict=True)
     ]
     return parts[0], dict(zip(tests or {}, parts[1:], strict=True))
-
-
-def _one_class_only(of_set: Answers, all_sets: Answers | None) -> list[str]:
-    """Of one of several sets; of all together `read_arrays` says it."""
-    found = set(of_set.labels)
-    if len(found) > 1 or all_sets is None or len(set(all_sets.labels)) == 1:
-        return []
-    return [
-        f"All {len(of_set.labels):,} labels of {of_set.name} are {found.pop()}: nothing can be fitted or compared on them."
-    ]
 
 
 class _Files:
@@ -187,11 +178,7 @@ class _Files:
                     [file.name for file in files if file.name in values and not file.problems],
                     logits=logits,
                     missing=False,
-                    wording=Wording(
-                        "--logits (logits=True)",
-                        None,
-                        f"labels of {answers.name}" if answers is not None else "labels",
-                    ),
+                    wording=Wording("--logits (logits=True)", None),
                 )
             )
             if any(sound.values())

@@ -11,8 +11,7 @@ from hf_soup.publishing.private_names import masked, replaced, replacements_for
 
 def models_and_bases(record: EnsembleRecord) -> list[IngredientRecord]:
     """Returns every model that the record names, with those that fine-tuned members came of and the bases of adapters."""
-    starts = record.finetuning.starts.values() if record.finetuning is not None else ()
-    models = [*record.ingredients, *starts]
+    models = [*record.ingredients, *record.sources]
     return [*models, *(one.adapter_of for one in models if one.adapter_of is not None)]
 
 
@@ -26,7 +25,8 @@ def without_private_names(record: EnsembleRecord, hidden: frozenset[str]) -> Ens
         models = [masked(model, hidden) for model in one.models]
         # A fine-tuned model has no repository, and may be called after one.
         models = [model.model_copy(update={"name": replaced(model.name, names)}) for model in models]
-        return one.model_copy(update={"name": replaced(one.name, names), "models": models})
+        origins = [masked(model, hidden) for model in one.origins]
+        return one.model_copy(update={"name": replaced(one.name, names), "models": models, "origins": origins})
 
     families = [
         family.model_copy(
@@ -53,4 +53,5 @@ def _finetuning(record: EnsembleRecord, hidden: frozenset[str], names: Mapping[s
         return None
     starts = {replaced(name, names): masked(model, hidden) for name, model in found.starts.items()}
     epochs = [epoch.model_copy(update={"weights": replaced(epoch.weights, names)}) for epoch in found.epochs]
-    return found.model_copy(update={"starts": starts, "epochs": epochs})
+    origins = [masked(model, hidden) for model in found.origins]
+    return found.model_copy(update={"starts": starts, "origins": origins, "epochs": epochs})

@@ -18,6 +18,8 @@ from hf_soup.errors import InputError
 
 _VALUES, _ROWS, _ABOUT = "values.npy", "rows.npz", "probabilities.json"
 _FORMAT = 1
+UNNAMED = "held-out"
+"""What a report calls fitting rows that have no name."""
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,9 @@ class Published:
     ) -> Path:
         """Writes the ensemble into a folder and returns it: record, card, pictures, metrics; with `bundle` the members too.
 
-        One that was loaded from a bundle is saved as a bundle. The folder gets its name when it is complete. `license`: the Hub's identifier, where the members' differ. Raises
-        InputError when there are no weights yet, a member is missing, or the folder exists and is not to be overwritten.
+        One that was loaded from a bundle is saved as a bundle, and so is one with fine-tuned members, which lie nowhere else. The
+        folder gets its name when it is complete. `license`: the Hub's identifier, where the members' differ. Raises InputError when
+        there are no weights yet, a member is missing, or the folder exists and is not to be overwritten.
         """
         from hf_soup.ensembles.saving import save_ensemble
 
@@ -88,7 +89,8 @@ class Published:
 
         The folder where it was saved last, or that it was loaded from, is what is published, with a card that was edited there; an
         ensemble that was not saved, or that was fitted again since, is saved for the purpose. Raises InputError, before anything is
-        sent, for a bundle with the weights of a private member on its way to a public repository, unless `publish_private_weights`.
+        sent, for a bundle with the weights of a private member, or with what was trained from them, on its way to a public repository,
+        unless `publish_private_weights`.
         """
         from hf_soup.publishing.pushing import push
 

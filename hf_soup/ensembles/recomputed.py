@@ -17,6 +17,7 @@ from hf_soup.ensembles.fitting import fit_combination
 from hf_soup.ensembles.probabilities import MemberProbabilities
 from hf_soup.ensembles.record import ENSEMBLE_RECORD, DataRecord, EnsembleRecord, FitRecord
 from hf_soup.ensembles.report import EnsembleReport, ensemble_report
+from hf_soup.evaluation.left_out import says_rows_are_left_out
 
 TOLERANCE = 1e-3
 """How far a figure may be from the recorded one: forward passes end in other bits on other hardware."""
@@ -36,7 +37,8 @@ class Recomputed:
     """`sets`: the names of the recorded data sets whose figures were computed again, `others`: those whose were not. `figures`: how
     many were, of the `recorded` ones. `largest`: the largest difference among them. `fit_agrees`: whether fitting again gave the
     recorded weights and temperatures; None where it was not fitted again. `differences`: a sentence for each that is beyond the
-    tolerance. `strangers`: a sentence for each given set that is none of the recorded ones."""
+    tolerance. `strangers`: a sentence for each given set that is none of the recorded ones. `notes`: what the given rows
+    cannot show."""
 
     sets: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
@@ -46,6 +48,7 @@ class Recomputed:
     fit_agrees: bool | None = None
     differences: tuple[str, ...] = ()
     strangers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def all_figures(self) -> bool:
@@ -85,13 +88,15 @@ def recomputed(record: EnsembleRecord, given: Mapping[str, MemberProbabilities])
         seed = record.fit.seed if record.fit is not None else 0
         figures = list(_scored_figures(reported, combination, known, seed))
     differences += [figure.sentence for figure in figures if figure.differs]
+    notes: list[str] = []
     largest = max((figure.distance for figure in figures), default=0.0)
     if again is not None and not others and not largest:
         if reported.sentence != again.sentence:
             differences.append(
                 f"The verdict by {ENSEMBLE_RECORD} is '{reported.sentence}'; computed again it is '{again.sentence}'."
             )
-        differences += _warning_differences(reported.warnings, again.warnings)
+        differences += _warning_differences(*(list(_but_left_out(each.warnings)) for each in (reported, again)))
+        notes += _left_out_differences(reported.warnings, again.warnings)
     return Recomputed(
         sets=tuple(known),
         others=others,
@@ -101,6 +106,7 @@ def recomputed(record: EnsembleRecord, given: Mapping[str, MemberProbabilities])
         fit_agrees=fit_agrees,
         differences=tuple(differences),
         strangers=tuple(strangers),
+        notes=tuple(notes),
     )
 
 
@@ -159,6 +165,20 @@ def _warning_differences(said: Sequence[str], found: Sequence[str]) -> Iterator[
     for warning in found:
         if warning not in said:
             yield f"{ENSEMBLE_RECORD} lacks a warning that comes of these rows: '{warning}'"
+
+
+def _but_left_out(warnings: Sequence[str]) -> Iterator[str]:
+    return (warning for warning in warnings if not says_rows_are_left_out(warning))
+
+
+def _left_out_differences(said: Sequence[str], found: Sequence[str]) -> Iterator[str]:
+    """Rows that could not be read are in no figure: a file may have them or not, and be of the same rows for all that is said."""
+    for warning in said:
+        if says_rows_are_left_out(warning) and warning not in found:
+            yield f"{ENSEMBLE_RECORD} says '{warning}' Such rows are not among those that were given, so this was not compared."
+    for warning in found:
+        if says_rows_are_left_out(warning) and warning not in said:
+            yield f"of the given rows, and not said by {ENSEMBLE_RECORD}: '{warning}' They are in no figure."
 
 
 def _weight_differences(settings: FitRecord, published: Combination, data: MemberProbabilities) -> Iterator[str]:

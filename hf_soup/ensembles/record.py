@@ -24,7 +24,8 @@ class MemberRecord(_Strict):
     `name`: by which `combination` calls it. `models`: the model on the Hub at its commit, or by its digests one that was a
     folder; several where they are souped into this one member; none for a function and for predictions that were given
     ready-made. `folder`: where it lies in this repository, where it is bundled. `called`: what the classes of the model mean,
-    by their names in its config.json.
+    by their names in its config.json. `origins`: models that it was copied or trained from by hf-soup, for another
+    ensemble than this one.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MemberRecord(_Strict):
     models: list[IngredientRecord] = []
     folder: str | None = None
     called: dict[str, str] = {}
+    origins: list[IngredientRecord] = []
 
 
 class FamilyRecord(_Strict):
@@ -76,7 +78,8 @@ class FineTuningRecord(_Strict):
 
     `data`, `rows`, `fingerprint`: of the training rows, see `HeldOut.fingerprint`. `before`: negative log-likelihood of the held-out
     rows by the mixture with equal weights before the first step. `kept`: the epoch, from 1, whose weights the members have, that of
-    the lowest `held_out_nll`. `starts`: what each member was before, by its name.
+    the lowest `held_out_nll`. `starts`: what each member was before, by its name. `origins`: models that those were copies of, or trained
+    from, where they were members of another ensemble: a folder does not say it of itself.
     """
 
     data: str
@@ -92,6 +95,12 @@ class FineTuningRecord(_Strict):
     epochs: list[EpochRecord]
     kept: int
     starts: dict[str, IngredientRecord]
+    origins: list[IngredientRecord] = []
+
+    @property
+    def sources(self) -> list[IngredientRecord]:
+        """Every model whose weights went into the members. Who may have those decides who may have these."""
+        return [*self.starts.values(), *self.origins]
 
     @property
     def weights(self) -> dict[str, float]:
@@ -160,10 +169,29 @@ class EnsembleRecord(_Strict):
         return list({(one.name, one.revision, one.fingerprint): one for one in models}.values())
 
     @property
+    def sources(self) -> list[IngredientRecord]:
+        """Every model that members were trained from, for this ensemble or for another."""
+        here = self.finetuning.sources if self.finetuning is not None else []
+        return [*here, *(one for member in self.members for one in member.origins)]
+
+    @property
     def is_bundle(self) -> bool:
         """Whether every model lies in this repository."""
         models = [member for member in self.members if member.source == "model"]
         return bool(models) and all(member.folder is not None for member in models)
+
+    def start_of(self, member: MemberRecord) -> IngredientRecord | None:
+        """What a fine-tuned member that is on no Hub was before; None for every other member."""
+        starts = self.finetuning.starts if self.finetuning is not None else {}
+        return starts.get(member.name) if all(model.repo_id is None for model in member.models) else None
+
+    @property
+    def licensors(self) -> list[IngredientRecord]:
+        """`ingredients`, each fine-tuned one by what it was before, whose licence it inherits."""
+        starts = {
+            model.fingerprint: self.start_of(member) or model for member in self.members for model in member.models
+        }
+        return [starts[one.fingerprint] if one.repo_id is None else one for one in self.ingredients]
 
     def supplied(self) -> list[str]:
         """Returns the names of members and models that are neither on the Hub nor in this repository.

@@ -27,7 +27,7 @@ from hf_soup.ensembles.evidence.systems import BEST_SINGLE, EQUAL, Kind
 from hf_soup.ensembles.evidence.verdict import JUDGED_BY
 from hf_soup.ensembles.evidence.verdict_from_figures import verdict_from_figures
 from hf_soup.ensembles.fitting import weight_intervals
-from hf_soup.ensembles.probabilities import MemberProbabilities
+from hf_soup.ensembles.probabilities import UNNAMED, MemberProbabilities
 from hf_soup.ensembles.splits import cross_validated, possible_folds
 from hf_soup.ensembles.temperatures import TEMPERATURES
 from hf_soup.errors import InputError
@@ -46,7 +46,7 @@ def ensemble_report(
     *,
     chosen: Combination,
     costs: Mapping[str, MemberCost] | None = None,
-    name: str = "held-out",
+    name: str = UNNAMED,
     folds: int = 5,
     seed: int = 0,
     temperature: str | None = None,

@@ -15,6 +15,7 @@ from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.ensembles.bundle import write_bundle
 from hf_soup.ensembles.card_files import ensemble_card_files, with_pictures
 from hf_soup.ensembles.data_fingerprint import data_fingerprint
+from hf_soup.ensembles.finetune.trained_from import trained_from, write_trained_from
 from hf_soup.ensembles.loading import write_local_members
 from hf_soup.ensembles.member import Member, ModelMember
 from hf_soup.ensembles.probabilities import MemberProbabilities
@@ -25,7 +26,7 @@ from hf_soup.merging.output import output_problems, partial_folder
 from hf_soup.merging.record import FileRecord, IngredientRecord
 from hf_soup.merging.virtual import VirtualCheckpoint
 from hf_soup.progress import say
-from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard, load_card
+from hf_soup.publishing.ingredient_cards import CARD_NAME, IngredientCard, load_card, load_cards
 from hf_soup.publishing.licences import Licence, derive_licence, licence_warning
 from hf_soup.ranks import on_main_process
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from hf_soup.ensembles.ensemble import Ensemble
     from hf_soup.ensembles.fitting import Temperature
 
-GIVEN = "held-out"
-"""What the report calls the rows of predictions that were given ready-made."""
 _VERSIONS = ("matplotlib", "numpy", "scikit-learn", "torch", "transformers")
 
 
@@ -44,8 +43,10 @@ def save_ensemble(
     """See `hf_soup.ensembles.Ensemble.save`; returns the folder and what its record says."""
     members = _members(ensemble)
     bundled = _bundled(ensemble, members)
-    bundle = bundle or bool(bundled)
     local = [one.ref.path for one in _stored(members) if one.ref is not None and one.ref.path is not None]
+    trained = ensemble.finetuning or (ensemble.record.finetuning if ensemble.record is not None else None)
+    # Trained members are on no Hub: an ensemble that only named them could be loaded nowhere else.
+    bundle = bundle or bool(bundled) or (trained is not None and bool(local))
     problems = on_main_process(lambda: output_problems(out, overwrite, local))
     if bundle and not any(isinstance(member, ModelMember) for member in members.values()):
         problems.append("There are no models to bundle: this ensemble is of ready-made predictions or functions.")
@@ -55,7 +56,7 @@ def save_ensemble(
     target = out.expanduser().resolve()
     before = _card_before(ensemble)
     return target, on_main_process(
-        lambda: _write(record, members, bundled, before, target, bundle, overwrite, license)
+        lambda: _write(record, members, bundled, before, target, bundle, overwrite, license, ensemble.token)
     )
 
 
@@ -65,8 +66,7 @@ def record_of(ensemble: Ensemble) -> EnsembleRecord:
     data, evidence, how = [], None, None
     if fit is not None:
         evidence = ensemble.report.to_json()
-        name = fit.held_out.name if fit.held_out is not None else GIVEN
-        data = [_data(name, "fit", fit.held_out, fit.data)]
+        data = [_data(fit.name, "fit", fit.held_out, fit.data)]
         data += [_data(name, "test", each, ensemble.member_probabilities(each)) for name, each in fit.tests.items()]
         how = FitRecord(
             method=fit.method,
@@ -88,7 +88,11 @@ def record_of(ensemble: Ensemble) -> EnsembleRecord:
         classes=list(combination.classes),
         families=[
             FamilyRecord(
-                name=family, members=[bundled.get(name) or _member(name, members.get(name)) for name in names]
+                name=family,
+                members=[
+                    bundled.get(name) or _member(name, members.get(name), ensemble.finetuning is None)
+                    for name in names
+                ],
             )
             for family, names in combination.families.items()
         ],
@@ -135,12 +139,17 @@ def _card_before(ensemble: Ensemble) -> IngredientCard | None:
     return replace(card, base_models=(), library_name=None)
 
 
-def _member(name: str, member: Member | None) -> MemberRecord:
+def _member(name: str, member: Member | None, trained_before: bool) -> MemberRecord:
+    """`trained_before`: whether what its folder says of a training is of another one than that of this ensemble."""
     if member is None:
         return MemberRecord(name=name, source="predictions")
     if not isinstance(member, ModelMember):
         return MemberRecord(name=name, source="function")
-    return MemberRecord(name=name, source="model", models=_recorded(_models(member), name), called=dict(member.called))
+    models = _models(member)
+    origins = [one for model in models for one in trained_from(model)] if trained_before else []
+    return MemberRecord(
+        name=name, source="model", models=_recorded(models, name), called=dict(member.called), origins=origins
+    )
 
 
 def _recorded(models: Sequence[StoredCheckpoint], member: str) -> list[IngredientRecord]:
@@ -191,10 +200,14 @@ def _write(
     bundle: bool,
     overwrite: bool,
     license: str | None,
+    token: str | bool | None,
 ) -> EnsembleRecord:
     stored = _stored(members)
-    cards = {model.fingerprint: _card(model) for model in stored}
+    licensors = zip(record.ingredients, record.licensors, strict=True)
+    names = {one.fingerprint: by.name if by.repo_id is not None else one.name for one, by in licensors}
+    cards = {model.fingerprint: _card(model, names.get(model.fingerprint)) for model in stored}
     bases = [_card(model.base) for model in stored if isinstance(model, AdapterCheckpoint)]
+    bases += _bases_before(record, token)
     if before is not None:
         known = {model.fingerprint for one in bundled.values() for model in one.models}
         known |= {model.fingerprint for name in bundled for model in _models(members[name])}
@@ -214,6 +227,7 @@ def _write(
         if bundle:
             models = {name: member.checkpoint for name, member in members.items() if isinstance(member, ModelMember)}
             record = _with_folders(record, *write_bundle(models, folder))
+            _write_origins(record, folder)
         else:
             write_local_members(local, folder)
         record = with_pictures(record)
@@ -224,12 +238,40 @@ def _write(
     return record
 
 
-def _card(model: StoredCheckpoint) -> IngredientCard:
-    """An empty one where it cannot be read now; a push reads it again, and asks who publishes where nothing is stated."""
+def _card(model: StoredCheckpoint, name: str | None = None) -> IngredientCard:
+    """An empty one where it cannot be read now; a push reads it again, and asks who publishes where nothing is stated.
+
+    `name`: as the record names the model, or what it was before it was fine-tuned here, whose licence its card has.
+    """
+    name = name or model.folder.ref.name
     try:
-        return load_card(model.folder)
+        return load_card(model.folder, name)
     except SoupError:
-        return IngredientCard(model.folder.ref.name)
+        return IngredientCard(name)
+
+
+def _write_origins(record: EnsembleRecord, folder: Path) -> None:
+    """For who takes a folder of the bundle for a model of its own."""
+    for member in record.members:
+        if member.folder is not None:
+            start = record.start_of(member)
+            earlier = (
+                [start, *record.finetuning.origins] if start is not None and record.finetuning is not None else []
+            )
+            write_trained_from(folder / member.folder, [*member.models, *member.origins, *earlier])
+
+
+def _bases_before(record: EnsembleRecord, token: str | bool | None) -> list[IngredientCard]:
+    """The cards of the bases on the Hub over which fine-tuned members were adapters, as far as they can be read now."""
+    starts = record.finetuning.starts.values() if record.finetuning is not None else ()
+    cards: list[IngredientCard] = []
+    for base in (one.adapter_of for one in starts):
+        if base is not None and base.repo_id is not None:
+            try:
+                cards += load_cards([base], token=token)
+            except SoupError:
+                cards.append(IngredientCard(base.name))
+    return cards
 
 
 def _licence(cards: Sequence[IngredientCard], given: str | Licence | None) -> Licence | None:

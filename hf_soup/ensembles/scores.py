@@ -23,11 +23,12 @@ ENSEMBLE = "ensemble"
 @dataclass(frozen=True)
 class EnsembleScores:
     """`systems`: the ensemble first; their `results` by data set and metric, with 95 % intervals. `noted`: what looked odd when the
-    members were asked, and which rows could not be read."""
+    members were asked, and which rows could not be read. `missing`: members that the ensemble did without on some data set."""
 
     sets: tuple[DataFacts, ...]
     systems: tuple[SystemScores, ...]
     noted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def of(self, data: str, system: str = ENSEMBLE) -> dict[str, Estimate]:
         """The metrics of one system on one data set."""
@@ -47,6 +48,7 @@ class EnsembleScores:
                 }
                 for each in self.systems
             },
+            "missing": list(self.missing),
             "warnings": list(self.warnings),
         }
 
@@ -61,14 +63,18 @@ class EnsembleScores:
 def score_ensemble(sets: Mapping[str, MemberProbabilities], combination: Combination) -> EnsembleScores:
     """Returns the metrics of the combination, which is not fitted again, of its members and of its families on all data sets.
 
-    Raises InputError for data without labels, and for rows about which no member says anything.
+    A member that a data set has nothing of is done without there: the weights of the others are divided by their sum, with a warning.
+    Raises InputError for data without labels, for rows about which no member says anything, and what `Combination.reweighed` raises.
     """
     results: dict[str, dict[str, dict[str, Estimate]]] = {}
     kinds = {ENSEMBLE: "combination"}
     facts = []
+    without: dict[str, list[str]] = {}
     for name, data in sets.items():
         rows = LabelledRows.of(data)
-        results.setdefault(ENSEMBLE, {})[name] = rows.score(combined(combination, data)).estimates
+        without[name] = [member for member in combination.members if member not in data.members]
+        there = combination.reweighed(data.members)
+        results.setdefault(ENSEMBLE, {})[name] = rows.score(combined(there, data)).estimates
         for system, probabilities in single_systems(data, combination.tier1):
             kinds[system.name] = str(system.kind)
             results.setdefault(system.name, {})[name] = rows.score(probabilities).estimates
@@ -87,4 +93,10 @@ def score_ensemble(sets: Mapping[str, MemberProbabilities], combination: Combina
         for system, by_set in results.items()
     ]
     noted = dict.fromkeys(warning for data in sets.values() for warning in data.warnings)
-    return EnsembleScores(tuple(facts), tuple(systems), tuple(noted))
+    noted |= dict.fromkeys(
+        f"{name}: the ensemble is scored without {', '.join(gone)}, the weights of the others made to sum to 1."
+        for name, gone in without.items()
+        if gone
+    )
+    missing = dict.fromkeys(member for gone in without.values() for member in gone)
+    return EnsembleScores(tuple(facts), tuple(systems), tuple(noted), tuple(missing))

@@ -162,7 +162,7 @@ def verify_ensemble(folder: ModelFolder, places: Places, progress: Bar, data: An
     wrong = bool(contradictions or found.differences or any(file.counts for file in files))
     if found.strangers and not wrong:
         raise InputError(list(found.strangers))
-    notes = [*found.strangers]
+    notes = [*found.strangers, *found.notes]
     if worded and not same_version:
         notes.append(
             f"it was made with hf-soup {record.hf_soup}, this is {hf_soup.__version__}, by which: {' '.join(worded)}"

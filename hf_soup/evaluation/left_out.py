@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +47,17 @@ def left_out_sentence(data: str, left_out: Sequence[LeftOut], rows: int) -> str:
     more = _numbers(left_out[_SHOWN:])
     count = f"{len(left_out):,} of {rows + len(left_out):,} rows"
     return f"{data}: {count} cannot be read and {'are' if len(left_out) > 1 else 'is'} left out for all members: {shown}{more}."
+
+
+def says_rows_are_left_out(sentence: str) -> bool:
+    """Whether `left_out_sentence` may have written this.
+
+    >>> says_rows_are_left_out(left_out_sentence("a.csv", [LeftOut(2, "x.png", "cannot be decoded")], 40))
+    True
+    """
+    return bool(
+        re.match(r".*: [\d,]+ of [\d,]+ rows cannot be read and (is|are) left out for all members: ", sentence)
+    )
 
 
 def decoded(source: Any) -> Any:

@@ -213,4 +213,4 @@ def licence_note(cards: Sequence[IngredientCard], licence: Licence | None, secre
     if licence is None or stated <= {str(licence)}:
         return ""
     listed = [f"{cell(card.name)}: {card.licence or 'none stated'}" for card in cards if card.name not in secret]
-    return f"{licence}, chosen by the publisher. The ingredients state: {'; '.join(listed)}."
+    return f"{licence}, chosen by the publisher. The ingredients state: {'; '.join(dict.fromkeys(listed))}."

@@ -66,7 +66,7 @@ def derive_licence(cards: Sequence[IngredientCard], given: str | Licence | None 
         raise InputError(
             [
                 "The ingredients' licences differ; choose one that all of them allow and give it with --license ID.",
-                *listed,
+                *dict.fromkeys(listed),
             ]
         )
     if not stated or stated[0].licence is None:
@@ -81,8 +81,8 @@ def derive_licence(cards: Sequence[IngredientCard], given: str | Licence | None 
 
 
 def unlicensed(cards: Sequence[IngredientCard]) -> list[str]:
-    """Returns the names of the ingredients whose card states no licence."""
-    return [card.name for card in cards if card.licence is None]
+    """Returns the names of the ingredients whose card states no licence, each once."""
+    return list(dict.fromkeys(card.name for card in cards if card.licence is None))
 
 
 def licence_warning(cards: Sequence[IngredientCard], licence: Licence | None) -> str | None:

@@ -104,11 +104,10 @@ def _with_local_facts(
 ) -> list[IngredientCard]:
     """A local ingredient's card is not at hand any more; what it said is in the card that was written with the result."""
     # That card was for this disk, so its data sets may be those of a model that is to stay private.
-    remembered = replace(
-        before, licence=None, base_models=(), library_name=None, datasets=() if hiding else before.datasets
-    )
+    remembered = replace(before, base_models=(), library_name=None, datasets=() if hiding else before.datasets)
+    # The licence is that of what the ingredient was trained from, if that is known.
     return [
-        replace(remembered, name=card.name) if ingredient.repo_id is None else card
+        replace(remembered, name=card.name, licence=card.licence) if ingredient.repo_id is None else card
         for card, ingredient in zip(cards, ingredients, strict=False)  # behind them stand bases
     ]
 

@@ -47,7 +47,16 @@ class Publishable(Protocol):
         ...
 
     def copies(self) -> list[str]:
-        """Hub IDs of models whose own weights lie in the folder, not only something that was computed from several."""
+        """Hub IDs of models whose own weights, or what was trained from them, lie in the folder, not only something that was computed
+        from several."""
+        ...
+
+    def copied(self) -> str:
+        """What of `copies()` lies there, for a message: `the weights of`."""
+        ...
+
+    def without_copies(self) -> str:
+        """How to publish without them, for a message; "" where there is no way."""
         ...
 
     def licensors(self) -> list[IngredientRecord]:

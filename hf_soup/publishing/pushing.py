@@ -51,7 +51,7 @@ def push(
     `private`: of a repository that is made now; an existing one stays what it is. `revision`: a branch, made if need be.
     `name_private`: name private ingredients in a public repository; without it digests stand in their place, in the card
     and in the record. `publish_private_weights`: put copies of private models' weights, which an ensemble may bundle, into a
-    public repository, which is refused without it. `license`: the Hub's identifier, where the ingredients' differ or none states one. `warn` gets what
+    public repository, which is refused without it, as is what was trained from them. `license`: the Hub's identifier, where the ingredients' differ or none states one. `warn` gets what
     the publisher should know and what stops nothing.
 
     The folder stays as it is; its card is rendered for the destination unless somebody edited it. Interrupted, the same
@@ -127,10 +127,10 @@ def prepare_push(
     visibility = _visibility(api, made.repositories())
     hidden = frozenset(repo_id for repo_id, seen in visibility.items() if seen is not Visibility.PUBLIC)
     if not place.private and not publish_private_weights and (copies := sorted(hidden & set(made.copies()))):
+        ways = ["push with --private", made.without_copies(), "or say --publish-private-weights"]
         raise InputError(
-            f"{place.repo_id}: would make the weights of {', '.join(copies)} public, which {'is' if len(copies) == 1 else 'are'} private, "
-            "or not to be seen with this token: push with --private, save without --bundle, so that members are pinned by their "
-            "digests, or say --publish-private-weights (publish_private_weights=True)."
+            f"{place.repo_id}: would make {made.copied()} {', '.join(copies)} public, which {'is' if len(copies) == 1 else 'are'} private, "
+            f"or not to be seen with this token: {', '.join(way for way in ways if way)} (publish_private_weights=True)."
         )
     must_hide = hidden if not name_private and not place.private else frozenset()
     if must_hide:

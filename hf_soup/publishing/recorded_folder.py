@@ -42,5 +42,11 @@ class RecordedFolder(Generic[R]):
     def copies(self) -> list[str]:
         return []
 
+    def copied(self) -> str:
+        return "the weights of"
+
+    def without_copies(self) -> str:
+        return ""
+
     def with_outputs(self, outputs: Mapping[str, FileRecord]) -> Self:
         return replace(self, record=self.record.model_copy(update={"outputs": dict(outputs)}))

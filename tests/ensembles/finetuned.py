@@ -22,6 +22,7 @@ TEXT = "text-classification"
 TWO, TURNED = LabelMap(("negative", "positive"), (0, 1)), LabelMap(("negative", "positive"), (1, 0))
 ONE = LabelMap(("negative", "positive"), (0, 1), one_logit=True)
 QUICK = {"epochs": 2, "learning_rate": 3e-3, "batch_size": 16}
+ONCE = {"finetune": True, "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "method": "equal"}
 _STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 

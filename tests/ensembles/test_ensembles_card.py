@@ -148,7 +148,7 @@ def test_of_predictions_in_files_the_card_says_only_what_is_so_and_its_command_w
     assert "holds the members' names, the weights" in text
     assert "commit and file digests" not in text
     assert "at the commits above" not in text
-    assert "**held-out**: `held out.csv`, 40 rows" in text
+    assert "**held out.csv**: `held out.csv`, 40 rows" in text
     assert "**later**: `later.csv`, 20 rows" in text
     command = shlex.split(re.search(r"With `(--data .+?)`", text)[1])
     assert command[:4] == ["--data", "held out.csv", "--data", "later.csv"]

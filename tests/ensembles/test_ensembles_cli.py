@@ -57,6 +57,32 @@ def test_five_commands_are_the_whole_job(capsys, hub, repo, tmp_path):
     assert "figures were computed again and agree" in said
 
 
+@pytest.mark.hub
+def test_when_a_members_repository_is_gone_the_others_are_used_and_judged_with_exit_code_3(
+    capsys, api, repo, tmp_path
+):
+    """Of two models with equal weights what is left is the other one, as it is."""
+    stays = on_hub()["distil"][0]
+    api.upload_folder(repo_id=repo, folder_path=shared(save_text_model, "bert", 1))
+    data, test, out = files()["held_out"], files()["test"], tmp_path / "votes"
+    given = (f"--family=gone={repo}", f"--family=stays={stays}", "--method", "equal", "--temperature", "none")
+    code, _, err = run(capsys, "ensemble", "fit", *given, "--data", data, *TASK, "-o", out)
+    assert code == 0, err
+    api.delete_repo(repo)
+    code, _, err = run(capsys, "ensemble", "evaluate", out, "--data", test)
+    assert code == 2
+    assert repo in err
+    code, said, err = run(capsys, "ensemble", "evaluate", out, "--data", test, "--on-missing", "reweigh", "--json")
+    assert code == 3, err
+    document = json.loads(said)
+    assert document["missing"] == [repo]
+    assert document["systems"]["ensemble"] == document["systems"][stays]
+    assert f"test.csv: the ensemble is scored without {repo}" in err
+    code, said, err = run(capsys, "ensemble", "predict", out, test, "--on-missing", "reweigh")
+    assert code == 3, err
+    assert len(said.splitlines()) == 81
+
+
 def member_files(folder: Path) -> tuple[list[Path], Path, Path]:
     """Two members' predictions for 90 rows, labels of 60 and of the other 30."""
     generator = np.random.default_rng(0)
@@ -82,7 +108,16 @@ def test_ready_made_predictions_need_no_model(capsys, tmp_path):
     assert code == 0, err
     document = json.loads(out)
     assert document["weights"]["good"] > document["weights"]["weak"]
-    assert [one["name"] for one in document["report"]["sets"]] == ["held-out", "later"]
+    assert [one["name"] for one in document["report"]["sets"]] == ["fit.csv", "later"]
+    assert "on later (30 rows in 10 groups)" in document["report"]["sentence"]
+    record = json.loads((tmp_path / "votes" / "hf_soup_ensemble.json").read_text())
+    assert [each["name"] for each in record["data"]] == ["fit.csv", "later"]
+    assert "split: fit.csv" in (tmp_path / "votes" / "README.md").read_text()
+    code, _, err = run(
+        capsys, "ensemble", "fit", *given, "--data", fit, f"--test=fit.csv={test}", "-o", tmp_path / "x"
+    )
+    assert code == 2
+    assert "'fit.csv' is the name of the fitting rows" in err
     code, out, err = run(
         capsys, "ensemble", "evaluate", tmp_path / "votes", *given, "--data", fit, "--test", f"later={test}"
     )
@@ -222,6 +257,45 @@ def test_files_of_another_number_are_refused_in_one_sentence(capsys, ready, comm
         assert code == 2, err
         assert out == ""
         assert problem in err
+
+
+def test_a_member_without_predictions_is_done_without_when_files_are_called_like_the_others(capsys, tmp_path):
+    """Of a mean of three the mean of the first and the third is left; the exit code says that a part is missing."""
+    (one, other), fit, _ = member_files(tmp_path)
+    third = tmp_path / "member-2.csv"
+    third.write_text(one.read_text())
+    given = (f"--predictions=two={one},{other}", f"--predictions=one={third}")
+    data = write_csv(tmp_path / "labels.csv", read_csv(fit) + read_csv(tmp_path / "test.csv"))
+    words = ("--data", data, "--method", "equal", "--temperature", "none", "-o", tmp_path / "votes")
+    code, _, err = run(capsys, "ensemble", "fit", *given, *words)
+    assert code == 0, err
+    few = (f"--predictions=two={other}", f"--predictions=one={third}")
+    code, _, err = run(capsys, "ensemble", "predict", tmp_path / "votes", *few)
+    assert code == 2
+    assert "Of member-0 there are none: on_missing='reweigh' (--on-missing reweigh) does without." in err
+
+    code, out, err = run(capsys, "ensemble", "predict", tmp_path / "votes", *few, "--on-missing", "reweigh", "--json")
+    assert code == 3, err
+    document = json.loads(out)
+    assert document["missing"] == ["member-0"]
+    assert "The member member-0 is left out" in err
+    expected = [(float(a["yes"]) + float(b["yes"])) / 2 for a, b in zip(read_csv(other), read_csv(third), strict=True)]
+    assert [row[1] for row in document["probabilities"]] == pytest.approx(expected, abs=1e-6)
+
+    reweighed = ("--data", data, "--on-missing", "reweigh", "--json")
+    code, out, err = run(capsys, "ensemble", "evaluate", tmp_path / "votes", *few, *reweighed)
+    assert code == 3, err
+    right = np.mean([(p > 0.5) == (row["label"] == "yes") for p, row in zip(expected, read_csv(data), strict=True)])
+    document = json.loads(out)
+    assert document["missing"] == ["member-0"]
+    assert document["systems"]["ensemble"]["labels.csv"]["accuracy"]["value"] == pytest.approx(right)
+    assert "the ensemble is scored without member-0" in err
+
+    (tmp_path / "later.csv").write_text(other.read_text())
+    unnamed = (f"--predictions=two={tmp_path / 'later.csv'}", f"--predictions=one={third}")
+    code, _, err = run(capsys, "ensemble", "predict", tmp_path / "votes", *unnamed, "--on-missing", "reweigh")
+    assert code == 2
+    assert "each file must be called like the member that it is of" in err
 
 
 def test_rows_cannot_be_given_to_an_ensemble_of_predictions(capsys, ready):
@@ -364,3 +438,9 @@ def test_images_that_cannot_be_decoded_are_left_out_for_all_members_and_named(ca
     where = [f"--ingredient={name}={folder}" for name, folder in zip(("model", "model (2)"), models, strict=True)]
     code, out, err = run(capsys, "verify", tmp_path / "votes", "--data", data, *where)
     assert code == 0, out + err
+
+    # The same rows that can be read, and none that cannot: what is known of them agrees, and the others are in no figure.
+    code, out, err = run(capsys, "verify", tmp_path / "votes", "--data", whole, *where)
+    assert code == 0, out + err
+    assert "weights and temperatures agree" in out
+    assert "note: hf_soup_ensemble.json says 'rows.csv: 2 of 24 rows cannot be read" in out

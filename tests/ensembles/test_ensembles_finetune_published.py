@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from finetuned import QUICK, TEXT, held_out, held_out_rows, trained_on, training_rows
+from finetuned import ONCE, QUICK, TEXT, held_out, held_out_rows, trained_on, training_rows
+from huggingface_hub import snapshot_download
 from published_ensembles import upload
 from test_ensembles_cli import run
 from tiny_models import write_csv
@@ -15,6 +16,8 @@ from voting_models import save_text_model, shared, texts
 
 from hf_soup import Ensemble, verify
 from hf_soup.ensembles.record import ENSEMBLE_RECORD, EnsembleRecord
+from hf_soup.errors import InputError
+from hf_soup.publishing import push
 
 
 @pytest.mark.hub
@@ -83,9 +86,7 @@ def test_a_private_start_is_not_named(hub, repo, tmp_path):
     secret = upload("tester/ft-secret", save_text_model("bert", 7), private=True)
     ensemble = Ensemble({"bert": [secret], "distil": {"d": shared(save_text_model, "distilbert", 5)}})
     ensemble.fit(held_out(), tiers="flat", finetune=True, train=trained_on(), out=tmp_path / "m", **QUICK)
-    ensemble.push_to_hub(repo, bundle=True, license="mit")
-    from huggingface_hub import snapshot_download
-
+    ensemble.push_to_hub(repo, license="mit", publish_private_weights=True)
     there = Path(snapshot_download(repo))
     for path in there.rglob("*"):
         if path.suffix in (".json", ".md"):
@@ -94,3 +95,45 @@ def test_a_private_start_is_not_named(hub, repo, tmp_path):
     assert next(iter(record.finetuning.starts.values())).repo_id is None
     assert record.finetuning.epochs[0].weights.keys() == {member.name for member in record.members}
     assert verify(repo).exit_code == 0
+
+
+@pytest.mark.hub
+def test_from_python_the_members_are_published_too_under_the_licence_of_their_starts(capsys, hub, repo, tmp_path):
+    names = [
+        upload("tester/ft-a", save_text_model("bert", 1)),
+        upload("tester/ft-b", save_text_model("distilbert", 3)),
+    ]
+    ensemble = Ensemble({"bert": names[:1], "distil": names[1:]})
+    ensemble.fit(held_out(), train=trained_on(), out=tmp_path / "m", **ONCE)
+    capsys.readouterr()
+    ensemble.push_to_hub(repo)
+    assert "icence" not in capsys.readouterr().err  # all are MIT, there is nothing to say
+    card = (Path(snapshot_download(repo)) / "README.md").read_text()
+    assert "license: mit" in card
+    assert "author's machine" not in card
+    assert "They began as [tester/ft-a](" in card
+    np.testing.assert_allclose(
+        Ensemble.from_pretrained(repo).predict(texts()).probabilities,
+        ensemble.predict(texts()).probabilities,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.hub
+def test_licences_of_starts_that_differ_are_listed_by_the_names_of_the_starts(capsys, hub, repo, tmp_path):
+    names = [
+        upload("tester/ft-mit", save_text_model("bert", 1)),
+        upload("tester/ft-apache", save_text_model("distilbert", 3), card="---\nlicense: apache-2.0\n---\n"),
+    ]
+    ensemble = Ensemble({"bert": names[:1], "distil": names[1:]})
+    ensemble.fit(held_out(), train=trained_on(), out=tmp_path / "m", **ONCE)
+    capsys.readouterr()
+    folder = ensemble.save(tmp_path / "votes")
+    said = capsys.readouterr().err
+    with pytest.raises(InputError) as refused:
+        push(folder, repo)
+    assert refused.value.problems[1:] == ("tester/ft-mit: mit", "tester/ft-apache: apache-2.0")
+    assert "tester/ft-mit: mit tester/ft-apache: apache-2.0\n" in said
+    push(folder, repo, license="mit")
+    card = (Path(snapshot_download(repo)) / "README.md").read_text()
+    assert "The ingredients state: tester/ft-mit: mit; tester/ft-apache: apache-2.0." in card

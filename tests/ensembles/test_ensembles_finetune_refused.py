@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from finetuned import QUICK, TEXT, families, held_out, held_out_rows, trained_on, training_rows
+from test_ensembles_cli import run
+from tiny_models import write_csv
 from voting_models import keyword, save_text_model, shared
 
 from hf_soup import Ensemble, HeldOut
@@ -118,3 +120,43 @@ def test_training_that_does_harm_is_said():
     assert "(0.7000, before 0.6000)" in found.harmed
     assert not found.model_copy(update={"before": 0.8}).harmed
     assert "1 epoch over t.csv (9 rows), learning rate 0.01, 3 rows a step, seed 0" in found.sentence()
+
+
+@pytest.mark.parametrize(
+    ("where", "said", "left"),
+    [
+        ("hf_soup.ensembles.finetune.training.train", "the same command trains anew, from the first epoch", []),
+        ("hf_soup.ensembles.saving.save_ensemble", "The fine-tuned members are complete in", ["votes-members"]),
+    ],
+)
+def test_an_interruption_says_what_is_kept_and_promises_nothing_else(tmp_path, monkeypatch, capsys, where, said, left):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    data, rows = write_csv(tmp_path / "h.csv", held_out_rows()), write_csv(tmp_path / "t.csv", training_rows())
+    before = {path.name for path in tmp_path.iterdir()}
+    monkeypatch.setattr(where, stop)
+    code, _, err = run(
+        capsys, "ensemble", "fit", f"--family=bert={shared(save_text_model, 'bert', 0)}", "--data", data, "--task", TEXT,
+        "--finetune", "--train", rows, "--epochs", 1, "--method", "equal", "-o", tmp_path / "votes",
+    )  # fmt: skip
+    assert code == 130, err
+    assert said in err
+    assert "goes on from there" not in err
+    assert sorted({path.name for path in tmp_path.iterdir()} - before) == left
+
+
+@pytest.mark.hub
+def test_an_interruption_while_it_is_published_says_how_to_publish(hub, repo, tmp_path, monkeypatch, capsys):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    data = write_csv(tmp_path / "h.csv", held_out_rows())
+    monkeypatch.setattr("hf_soup.publishing.pushing.push", stop)
+    code, _, err = run(
+        capsys, "ensemble", "fit", f"--family=bert={shared(save_text_model, 'bert', 0)}", "--data", data, "--task", TEXT,
+        "--method", "equal", "-o", tmp_path / "votes", "--push", repo,
+    )  # fmt: skip
+    assert code == 130, err
+    assert f"publish it with: hf-soup push {tmp_path / 'votes'} {repo}" in err
+    assert "goes on from there" not in err

@@ -135,7 +135,33 @@ def test_where_a_model_gives_nan_in_some_rows_the_others_decide_there():
     np.testing.assert_allclose(found.probabilities[silent], found.members[0, silent], atol=1e-6)
     np.testing.assert_allclose(found.probabilities[~silent], found.members[:, ~silent].mean(axis=0), atol=1e-6)
     assert any(f"for {silent.sum()} of 40 rows" in warning for warning in found.warnings)
+    assert found.missing == ("spoilt",)
     assert torch.isfinite(torch.as_tensor(found.probabilities)).all()
+
+
+@pytest.mark.parametrize("gone", ["a folder that is not there", "a function that fails"])
+def test_an_ensemble_is_judged_without_a_member_as_it_predicts_without_it(tmp_path, gone):
+    """Of three members in two families: what is left is .6 and .4, or of the other family alone all."""
+    lost = tmp_path / "gone" if gone == "a folder that is not there" else broken
+    families = {"bert": {"a": bert(0), "lost": lost}, "rule": {"keyword": keyword}}
+    held_out = HeldOut(rows(), TEXT, name="rows")
+    ensemble = with_weights(families, {"bert": 0.6, "rule": 0.4}, on_missing="reweigh")
+    found = ensemble.evaluate(held_out)
+    predicted = ensemble.predict(texts())
+    accuracy = np.mean([label == row["label"] for label, row in zip(predicted.labels, rows(), strict=True)])
+    assert found.of("rows")["accuracy"].value == pytest.approx(accuracy)
+    assert found.missing == predicted.missing == ("lost",)
+    assert "rows: the ensemble is scored without lost, the weights of the others made to sum to 1." in found.warnings
+    assert found.to_json()["missing"] == ["lost"]
+    with pytest.raises(SoupError, match=r"gone|of course"):
+        with_weights(families, {"bert": 0.6, "rule": 0.4}).evaluate(held_out)
+
+
+def test_nothing_is_missing_where_everybody_answers():
+    families = {"bert": {"a": bert(0)}, "rule": {"keyword": keyword}}
+    ensemble = with_weights(families, {"bert": 0.5, "rule": 0.5}, on_missing="reweigh")
+    assert ensemble.predict(texts()).missing == ()
+    assert ensemble.evaluate(HeldOut(rows(), TEXT)).missing == ()
 
 
 def test_another_word_than_error_or_reweigh_is_refused():

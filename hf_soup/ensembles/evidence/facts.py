@@ -10,6 +10,7 @@ from hf_soup.evaluation.estimates import Estimate
 LEAST_ROWS = 200
 LEAST_ROWS_OF_A_CLASS = 10
 LEAST_GROUPS = 20
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,28 @@ class DataFacts:
 
     @property
     def too_small(self) -> str:
-        """What there is too little of, in words; empty where there is enough."""
+        """What there is too little of, in one clause; empty where there is enough."""
         problems = []
         if self.rows < LEAST_ROWS:
             problems.append(f"only {self.rows} rows")
         if self.groups is not None and self.groups < LEAST_GROUPS:
             problems.append(f"only {self.groups} groups")
-        rare = [(name, count) for name, count in self.of_class.items() if count < LEAST_ROWS_OF_A_CLASS]
-        if rare and not self.one_class:
-            problems.append("only " + " and ".join(f"{count} rows of class {name}" for name, count in rare))
+        rare = self._rare
+        if len(rare) == 1:
+            problems.append(_rows_of(*rare[0]))
+        elif rare:
+            of_all = len(rare) == len(self.of_class)
+            which = "each class" if of_all else f"{len(rare)} of its {len(self.of_class)} classes"
+            problems.append(f"fewer than {LEAST_ROWS_OF_A_CLASS} rows of {which}")
         return f"{self.name} has {', '.join(problems)}" if problems else ""
+
+    @property
+    def _rare(self) -> list[tuple[str, int]]:
+        """The classes with too few rows, the rarest first; none where all rows are of one class, which is told otherwise."""
+        if self.one_class is not None:
+            return []
+        rare = [(name, count) for name, count in self.of_class.items() if count < LEAST_ROWS_OF_A_CLASS]
+        return sorted(rare, key=lambda each: each[1])
 
     @property
     def one_class(self) -> str | None:
@@ -55,11 +68,14 @@ class DataFacts:
     def warnings(self) -> list[str]:
         found = []
         if self.too_small:
-            found.append(f"{self.too_small}: intervals are wide, and weights and choices follow chance.")
+            rare = self._rare if len(self._rare) > 1 else []
+            shown = [_rows_of(*each) for each in rare[:_SHOWN]] + (["…"] if len(rare) > _SHOWN else [])
+            which = f" ({', '.join(shown)})" if shown else ""
+            found.append(f"{self.too_small}{which}: intervals are wide, and weights and choices follow chance.")
         if self.one_class is not None:
             found.append(
-                f"{self.name}: all rows are of class {self.one_class}; AUC is not defined, and weights fitted to one class only say who "
-                "names it most boldly."
+                f"{self.name}: all rows are of class {self.one_class}; AUC is not defined on them, and the other figures only say who names "
+                "it most boldly."
             )
         if self.left_out:
             found.append(
@@ -67,6 +83,12 @@ class DataFacts:
                 f"other {self.rows}."
             )
         return found
+
+
+def _rows_of(name: str, count: int) -> str:
+    if not count:
+        return f"no row of class {name}"
+    return f"only {count} {'row' if count == 1 else 'rows'} of class {name}"
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_soup.ensembles.evidence import shown
 from hf_soup.ensembles.evidence.differences import Difference, difference
 from hf_soup.ensembles.evidence.scored import LabelledRows, Scored
 from hf_soup.ensembles.evidence.scoring import Scores
 from hf_soup.ensembles.evidence.systems import BEST_SINGLE, Kind
 
 ALPHA = 0.05
+LEAST = 0.0005
+"""Smaller differences in NLL, or in a share, are passed over: rows without end would make a rounding error significant."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Rival:
 
     @property
     def ahead(self) -> tuple[Difference, ...]:
-        """Those by which this one is better: adjusted p below .05, and an interval that leaves out 0."""
+        """Those by which this one is better: adjusted p below .05, an interval that leaves out 0 also as it is printed, and `LEAST`."""
         return self._found(self.name)
 
     @property
@@ -47,7 +50,15 @@ class Rival:
 
     def _found(self, better: str) -> tuple[Difference, ...]:
         pairs = zip(self.differences, self.adjusted_p, strict=True)
-        return tuple(each for each, p in pairs if p is not None and p < ALPHA and each.better == better)
+        return tuple(
+            each for each, p in pairs if p is not None and p < ALPHA and each.better == better and _is_seen(each)
+        )
+
+
+def _is_seen(each: Difference) -> bool:
+    """Whether it is not next to nothing, and the bound that is nearer to 0 is not printed as 0."""
+    nearer = min((bound for bound in (each.low, each.high) if bound is not None), key=abs, default=0.0)
+    return abs(each.value) >= LEAST and bool(shown.value(abs(nearer), each.metric).strip("0."))
 
 
 def rivals_of_chosen(

@@ -9,7 +9,7 @@ from hf_soup.ensembles.evidence import shown
 from hf_soup.ensembles.evidence.differences import Difference
 from hf_soup.ensembles.evidence.facts import DataFacts, Weight
 from hf_soup.ensembles.evidence.left_out import LeftOut
-from hf_soup.ensembles.evidence.rivals import Rival, adjusted
+from hf_soup.ensembles.evidence.rivals import LEAST, Rival, adjusted
 
 JUDGED_BY = ("accuracy", "nll")
 _NEXT_TO_NOTHING = 0.02
@@ -101,7 +101,8 @@ def _better_rivals(rivals: Sequence[Rival], told: Collection[str]) -> list[str]:
     more = [each.name for each in better[_WITH_FIGURES:]]
     metrics = " and ".join(dict.fromkeys(_title(each) for rival in rivals for each in rival.differences))
     return [
-        f"The chosen one is worse than these others (p below .05, adjusted over all {len(rivals)} by {metrics}, Benjamini–Hochberg): "
+        f"The chosen one is worse than these others (p below .05, adjusted over all {len(rivals)} by {metrics}, Benjamini–Hochberg; less "
+        f"than {_points(LEAST, 'accuracy')} or {_points(LEAST, 'nll')} is passed over): "
         f"{'; '.join([*named, *more])}. Whatever is picked because it does best on these rows needs other rows to confirm it."
     ]
 

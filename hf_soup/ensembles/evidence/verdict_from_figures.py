@@ -49,9 +49,9 @@ def _others(systems: Sequence[SystemScores], chosen: Combination) -> dict[str, O
     others = {}
     if single is not None:
         passes = len(used_members(chosen))
+        dearer = f", which needs 1 forward pass instead of {passes}," if passes > 1 else ""
         others[single.name] = Other(
-            f"the best single model ({single.note})",
-            f"a gain over one model, which needs 1 forward pass instead of {passes}, was not shown",
+            f"the best single model ({single.note})", f"a gain over one model{dearer} was not shown"
         )
     if equal is not None:
         others[equal.name] = Other("equal weights", "a gain over equal weights was not shown")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
 from hf_soup.ensembles.alignment import aligned_classes
 from hf_soup.ensembles.finetune.request import FineTuning, checked_members, checked_rows
+from hf_soup.ensembles.finetune.trained_from import trained_from
 from hf_soup.ensembles.member import ModelMember
 from hf_soup.ensembles.opening import Voters
 from hf_soup.ensembles.record import EpochRecord, FineTuningRecord
@@ -99,13 +100,14 @@ def fine_tune(
         ],
         kept=kept,
         starts={new_names[member.member.name]: _start(member.member) for member in members},
+        origins=_origins(ensemble, [member.member for member in members]),
     )
     if is_main_process():
         say(record.sentence())
         if record.harmed:
             say(f"Warning: {record.harmed}")
     by_name = {new_names[member.member.name]: member for member in members}
-    folders = on_main_process(lambda: write_members(by_name, out, record.sentence()))
+    folders = on_main_process(lambda: write_members(by_name, out, record))
     families = {
         family: {new_names[name]: folders[new_names[name]] for name in names} for family, names in voters.names.items()
     }
@@ -170,3 +172,16 @@ def _is_of_hub(member: ModelMember) -> bool:
 def _start(member: ModelMember) -> IngredientRecord:
     assert isinstance(member.checkpoint, StoredCheckpoint)
     return IngredientRecord.of(member.checkpoint)
+
+
+def _origins(ensemble: Ensemble, members: Sequence[ModelMember]) -> list[IngredientRecord]:
+    """Models on the Hub that went into members which lie in an ensemble's folder or were trained before, each once."""
+    models = [model for member in ensemble.bundled.values() for model in (*member.models, *member.origins)]
+    models += [
+        one for m in members if isinstance(m.checkpoint, StoredCheckpoint) for one in trained_from(m.checkpoint)
+    ]
+    recorded = ensemble.record.finetuning if ensemble.record is not None else None
+    if (earlier := ensemble.finetuning or recorded) is not None:
+        models += earlier.sources
+    named = [one for one in models if one.repo_id or (one.adapter_of is not None and one.adapter_of.repo_id)]
+    return list({(one.name, one.revision, one.fingerprint): one for one in named}.values())

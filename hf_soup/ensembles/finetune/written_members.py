@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_soup.checkpoints.safetensors_checkpoint import StoredCheckpoint
+from hf_soup.ensembles.finetune.trained_from import write_trained_from
 from hf_soup.ensembles.finetune.trained_member import TrainedMember
+from hf_soup.ensembles.record import FineTuningRecord
 from hf_soup.errors import SoupError
 from hf_soup.evaluation.labels import class_names
 from hf_soup.evaluation.quiet import quiet_transformers
@@ -22,15 +24,16 @@ _LEGAL = ("license", "licence", "notice")
 _SHARD = "5GB"
 
 
-def write_members(members: Mapping[str, TrainedMember], out: Path, how: str) -> dict[str, Path]:
+def write_members(members: Mapping[str, TrainedMember], out: Path, record: FineTuningRecord) -> dict[str, Path]:
     """Writes a folder for each member below `out`, which gets its name when all are complete; returns them by member.
 
-    `how`: a sentence for their cards. Raises InputError when `out` cannot be made, SoupError when the disk is full.
+    `record`: how they came about, for their cards. Raises InputError when `out` cannot be made, SoupError when the disk is full.
     """
-    places = _places(members)
+    places, how = _places(members), record.sentence()
     with partial_folder(out, {"fine-tuning": how, "members": list(members)}, fresh=True) as (folder, _):
         for name, member in members.items():
             _write(member, folder / places[name], how)
+            write_trained_from(folder / places[name], [record.starts[name], *record.origins])
     target = out.expanduser().resolve()
     return {name: target / place for name, place in places.items()}
 
