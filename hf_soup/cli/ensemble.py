@@ -259,10 +259,12 @@ def fit(
                 name_private=name_private,
                 publish_private_weights=publish_private_weights,
             )
+    missing = [] if ensemble.given is not None else sorted(ensemble.voters.missing)
     if as_json:
         document = {
             "path": str(path),
             "url": url,
+            "missing": missing,
             "weights": ensemble.combination.weights,
             "combination": ensemble.combination.to_json(),
             "left_out": left_out,
@@ -278,7 +280,7 @@ def fit(
         show(f"\nWritten: {path}")
         if url:
             show(f"Published: {url}\nVerify it: hf-soup verify {push}")
-    _end(left_out)
+    _end([*left_out, *missing])
 
 
 @app.command()

@@ -81,6 +81,10 @@ def test_when_a_members_repository_is_gone_the_others_are_used_and_judged_with_e
     code, said, err = run(capsys, "ensemble", "predict", out, test, "--on-missing", "reweigh")
     assert code == 3, err
     assert len(said.splitlines()) == 81
+    reweigh = ("--on-missing", "reweigh", "-o", tmp_path / "without", "--json")
+    code, said, err = run(capsys, "ensemble", "fit", *given, "--data", data, *TASK, *reweigh)
+    assert code == 3, err
+    assert json.loads(said)["missing"] == [repo]
 
 
 def member_files(folder: Path) -> tuple[list[Path], Path, Path]:
