@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
 from hf_soup.ensembles.alignment import Labels, aligned_classes, refuse_other_tasks, with_labels
+from hf_soup.ensembles.classifying_task import classifying_task
 from hf_soup.ensembles.cost import MemberCost, cost_of
-from hf_soup.ensembles.member import ModelMember
-from hf_soup.ensembles.opening import OnMissing, Voters, open_voters
+from hf_soup.ensembles.fit import Fit
+from hf_soup.ensembles.opening import OnMissing, Voters, on_missing_policy, open_voters, same_models
 from hf_soup.ensembles.published import Published
 from hf_soup.errors import InputError
 from hf_soup.evaluation.data_files import read_table
 from hf_soup.evaluation.held_out import HeldOut
 from hf_soup.evaluation.left_out import left_out_sentence
-from hf_soup.evaluation.predictions import Kind
-from hf_soup.evaluation.task import Task, all_tasks
 from hf_soup.problems import Problems
 from hf_soup.sizes import parse_size
 
@@ -36,28 +34,6 @@ if TYPE_CHECKING:
 Data = Union["HeldOut", "MemberProbabilities", str, Path]
 """Held-out rows, or what the members say about rows; a file is read as held-out rows for the ensemble's task."""
 Method = Literal["learned", "per_class", "equal", "best_single", "caruana", "stacking"]
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """What weights were fitted on, and how. `held_out`: None where predictions were given; `tests`: for the report, by name."""
-
-    data: MemberProbabilities
-    method: str
-    tiers: str
-    temperature: str
-    ridge: float
-    folds: int
-    seed: int
-    held_out: HeldOut | None = None
-    tests: Mapping[str, HeldOut | MemberProbabilities] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Of the fitting rows, as the report calls them: that of their file, where they have one."""
-        from hf_soup.ensembles.probabilities import UNNAMED
-
-        return self.data.name or UNNAMED
 
 
 class Ensemble(Published):
@@ -222,7 +198,7 @@ class Ensemble(Published):
                 classes = aligned_classes(self.voters.members, found, held_out.name)
             run = HeldOutRun(held_out, classes, device=self.device, trust_remote_code=self.trust_remote_code)
             said = run.probabilities(self.voters, self.on_missing)
-            warnings = [*said.warnings, *_same_models(self.opened())]
+            warnings = [*said.warnings, *same_models(self.opened())]
             if held_out.left_out:
                 warnings.append(left_out_sentence(held_out.name, held_out.left_out, held_out.rows))
             self._known[known] = replace(said, warnings=tuple(warnings), name=held_out.name)
@@ -501,41 +477,3 @@ class Ensemble(Published):
                 trust_remote_code=self.trust_remote_code,
             )
         return self._voting
-
-
-def on_missing_policy(on_missing: OnMissing) -> OnMissing:
-    """Returns it. Raises InputError for another word."""
-    if on_missing not in ("error", "reweigh"):
-        raise InputError(f"on_missing='{on_missing}': it is 'error' or 'reweigh'.")
-    return on_missing
-
-
-def classifying_task(name: str | None) -> Task:
-    """Returns the task of an ensemble. Raises InputError, listing those that there are, for another one or none."""
-    known = {each: found for each, found in all_tasks().items() if found.kind is Kind.CLASSIFICATION}
-    if name in known:
-        return known[name]
-    if name in all_tasks():
-        raise InputError(f"An ensemble classifies; there is none for {name}. Its tasks: {', '.join(sorted(known))}.")
-    said = f"There is no task '{name}'" if name is not None else "An ensemble needs a task (--task)"
-    raise InputError(f"{said}; its tasks: {', '.join(sorted(known))}.")
-
-
-def _same_models(voters: Voters) -> list[str]:
-    """A warning for each model that is a member more than once."""
-    places = [
-        (family, member)
-        for family, members in voters.families.items()
-        for member in members
-        if isinstance(member, ModelMember)
-    ]
-    counts = Counter(member.checkpoint.identity for _, member in places)
-    return [
-        "The same model votes more than once: "
-        + ", ".join(
-            f"{member.name} (family {family})" for family, member in places if member.checkpoint.identity == same
-        )
-        + ". It counts as often; name it once if that is not meant."
-        for same, count in counts.items()
-        if count > 1
-    ]

@@ -69,7 +69,8 @@ def ensemble_in(
     `members`: where those are that the record cannot name. Raises InputError for a record that contradicts itself, members that
     are missing (unless `on_missing="reweigh"` is among the options), and folders that hold other models than the recorded ones.
     """
-    from hf_soup.ensembles.ensemble import Ensemble, on_missing_policy
+    from hf_soup.ensembles.ensemble import Ensemble
+    from hf_soup.ensembles.opening import on_missing_policy
 
     if problems := record_problems(record):
         raise InputError(problems)

@@ -180,3 +180,30 @@ def _names(seats: Sequence[_Seat]) -> list[str]:
 
 def _commit(seat: _Seat) -> str:
     return str(seat.pinned.revision)[:7] if seat.pinned is not None and seat.pinned.revision else ""
+
+
+def on_missing_policy(on_missing: OnMissing) -> OnMissing:
+    """Returns it. Raises InputError for another word."""
+    if on_missing not in ("error", "reweigh"):
+        raise InputError(f"on_missing='{on_missing}': it is 'error' or 'reweigh'.")
+    return on_missing
+
+
+def same_models(voters: Voters) -> list[str]:
+    """A warning for each model that is a member more than once."""
+    places = [
+        (family, member)
+        for family, members in voters.families.items()
+        for member in members
+        if isinstance(member, ModelMember)
+    ]
+    counts = Counter(member.checkpoint.identity for _, member in places)
+    return [
+        "The same model votes more than once: "
+        + ", ".join(
+            f"{member.name} (family {family})" for family, member in places if member.checkpoint.identity == same
+        )
+        + ". It counts as often; name it once if that is not meant."
+        for same, count in counts.items()
+        if count > 1
+    ]
