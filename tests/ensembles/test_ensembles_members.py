@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import HfApi
+from tiny_adapters import save_adapter
 from voting_models import (
     by_hand,
     keyword,
@@ -19,7 +20,7 @@ from voting_models import (
 )
 
 from hf_soup import Ensemble, HeldOut
-from hf_soup.ensembles import FunctionMember
+from hf_soup.ensembles import Combination, FunctionMember
 from hf_soup.errors import InputError
 
 TEXT, IMAGE = "text-classification", "image-classification"
@@ -40,6 +41,31 @@ def test_what_members_say_is_what_transformers_says_of_one_text_at_a_time():
     assert data.labels.tolist() == [int(row["label"] == "positive") for row in rows()]
     for place, folder in enumerate((bert(0), bert(1), distilbert())):
         np.testing.assert_allclose(data.values[place], softmax(by_hand(folder, texts())), atol=1e-6)
+
+
+def test_an_adapter_is_a_member_like_the_model_that_peft_makes_of_it(tmp_path):
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    settings = {"task_type": "SEQ_CLS", "r": 2, "target_modules": ["query", "value"]}
+    adapter = save_adapter(tmp_path / "adapter", bert(0), "AutoModelForSequenceClassification", **settings)
+    whole = PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(bert(0)), adapter)
+    whole.merge_and_unload().save_pretrained(tmp_path / "whole")
+    AutoTokenizer.from_pretrained(bert(0)).save_pretrained(tmp_path / "whole")
+    expected = softmax(by_hand(tmp_path / "whole", texts()))
+    assert np.abs(expected - softmax(by_hand(bert(0), texts()))).max() > 0.01, "the adapter does something"
+
+    ensemble = Ensemble({"lora": [adapter], "mini": [distilbert()]}).fit(HeldOut(rows(), TEXT))
+    np.testing.assert_allclose(ensemble.fitted.data.values[0], expected, atol=1e-5)
+    ensemble.combination = Combination(
+        "equal",
+        "flat",
+        "mean",
+        ensemble.combination.families,
+        ensemble.classes,
+        {"adapter": 1.0, ensemble.voters.members[1].name: 0.0},
+    )
+    np.testing.assert_allclose(ensemble.predict(texts()).probabilities, expected, atol=1e-5)
 
 
 def test_the_values_are_mapped_from_a_file_and_nothing_is_run_twice(monkeypatch):
