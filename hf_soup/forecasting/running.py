@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ GRACE_S = 5.0
 
 
 _WORKERS_PER_PLACE = 2  # while some wait for a disk or before they ask again, others take their place
+_TOLD_AGAIN_S = 1.0
 
 
 class Interruption:
@@ -83,7 +84,8 @@ async def ask_slots(
     memory, does not grow with the number of calls. Ends early when interrupted: what is out has GRACE_S to arrive, and
     counts at its worst case where it does not.
     """
-    working = asyncio.create_task(_work_all(plan, exchange, filled, limits, refill, on_slot))
+    workers: list[asyncio.Task[None]] = []
+    working = asyncio.create_task(_work_all(plan, exchange, filled, limits, refill, on_slot, workers))
     told = asyncio.create_task(interruption.wait())
     try:
         await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -94,13 +96,28 @@ async def ask_slots(
         told.cancel()
         if not working.done():
             exchange.interrupt()
-            working.cancel()
+            await _end(working, workers)
         with suppress(asyncio.CancelledError):
             await working
 
 
+async def _end(working: asyncio.Task[None], workers: Sequence[asyncio.Task[None]]) -> None:
+    """What lies below a request may lose a cancellation, and the request then lasts until its time-out (seen once in thousands of
+    runs). So whoever is still at work is told again."""
+    working.cancel()
+    while not (await asyncio.wait({working}, timeout=_TOLD_AGAIN_S))[0]:
+        for worker in workers:
+            worker.cancel()
+
+
 async def _work_all(
-    plan: Plan, exchange: Exchange, filled: Filled, limits: Limits, refill: bool, on_slot: Callable[[Slot], None]
+    plan: Plan,
+    exchange: Exchange,
+    filled: Filled,
+    limits: Limits,
+    refill: bool,
+    on_slot: Callable[[Slot], None],
+    started: list[asyncio.Task[None]],
 ) -> None:
     todo = frozenset(filled.unsettled)
 
@@ -119,7 +136,7 @@ async def _work_all(
             for place in dict.fromkeys(member.place for member in plan.members):
                 slots = _of_place(plan, place, todo)
                 for _ in range(_WORKERS_PER_PLACE * min(limits.per_provider, limits.concurrency)):
-                    workers.create_task(work(slots))
+                    started.append(workers.create_task(work(slots)))
     except BaseExceptionGroup as errors:
         raise _first(errors) from errors
 

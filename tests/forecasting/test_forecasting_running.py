@@ -18,6 +18,7 @@ from hf_soup.forecasting.call import Call
 from hf_soup.forecasting.call_log import CallLog
 from hf_soup.forecasting.reading import Status
 from hf_soup.forecasting.rows import RE_ASKED
+from hf_soup.forecasting.slot import fill
 
 QUESTIONS = [{"id": f"q{number}", "question": f"Will event number {number} happen?"} for number in range(4)]
 REFUSAL = Answer("I cannot provide a forecast for this question.")
@@ -363,6 +364,36 @@ def test_an_interrupted_run_writes_what_there_is_and_goes_on(
     server.script = lambda received: Answer()
     run_on = crowd(server).ask(QUESTIONS, out=tmp_path / "run")
     assert (statuses(run_on), len(server.received)) == ({"answered": 12}, 6)
+
+
+def test_a_request_that_loses_its_cancellation_is_told_again(
+    server: LoopbackLLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies below a request may swallow a cancellation; the run must not wait for the request's time-out then."""
+    at_work, swallowed = asyncio.Event(), []
+
+    async def stubborn(*given: object, asking: bool, **options: object) -> object:
+        if not asking:
+            return await fill(*given, asking=False, **options)
+        at_work.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.append(True)
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr("hf_soup.forecasting.running.fill", stubborn)
+
+    async def run() -> None:
+        asking = asyncio.create_task(crowd(server).ask_async(QUESTIONS, out=tmp_path / "run"))
+        await at_work.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(asking), 30)
+        assert asking.done()
+
+    asyncio.run(run())
+    assert swallowed
 
 
 def test_requests_that_were_out_at_an_interrupt_count_at_their_worst_case(server: LoopbackLLM, tmp_path: Path) -> None:
